@@ -1,0 +1,116 @@
+/*
+ * Where findings are kept. One interface: add, lease, seal, outbox, done, rotate,
+ * audit, query. Each call is answered exactly once, never from inside the call.
+ *
+ * The model (docs/STORE.md): a client's state lives in one shard; a record is a
+ * digest in a dedupe set, a bit for its rule, counters. Records of a turn travel
+ * together: idle link, send at once; else gather until the answer is there.
+ */
+#ifndef STATWEIR_STORE_STORE_H
+#define STATWEIR_STORE_STORE_H
+
+#include "proxy/base/check.h"
+#include "proxy/base/conf.h"
+#include "proxy/base/slice.h"
+
+#include <sys/queue.h>
+
+struct event_base;
+struct store;
+
+enum store_rc {
+	STORE_OK,      /* on disk as far as the configured durability promises */
+	STORE_REFUSED, /* certainly not recorded: may be forwarded */
+	STORE_UNKNOWN, /* perhaps recorded: must not be forwarded */
+};
+const char *store_rc_name(enum store_rc rc);
+
+/*
+ * One message to record. Owned by the caller and unmoved, with the bytes behind its
+ * slices, until done() has run.
+ */
+struct record {
+	STAILQ_ENTRY(record) link; /* the store's while it holds the record */
+	struct slice client, rule;
+	struct slice raw;	   /* the whole request, only for summaries by exemplar; else empty */
+	uint64_t digest;	   /* of the message ID: record_digest() */
+	int64_t at_ms;		   /* wall clock */
+	bool is_seen_only;	   /* the upstream has this message itself: remember the ID, count nothing */
+	void (*done)(struct record *r, enum store_rc rc);
+};
+
+/* The digest that dedupe compares, the same on every instance. */
+uint64_t record_digest(struct slice message_id);
+
+/*
+ * Open the link to Redis (starts connecting). conf is borrowed for the life of the
+ * store; socket is the Redis address as of conf, or of the embedded server.
+ * 0, -EINVAL (address), -ENOMEM.
+ */
+int store_open(struct store **out, struct event_base *base, const struct conf *conf) MUSTUSE;
+/* Drops the link; every call still open is answered STORE_UNKNOWN (or STORE_REFUSED if unsent). */
+void store_close(struct store *s);
+
+/* May records be added now? Connected, checked, not over redis.max_pending. */
+bool store_is_ready(const struct store *s);
+/* In words for an operator, why not (or "ok"). */
+const char *store_state(const struct store *s);
+
+/* Queue a record; it is sent by store_commit(). Only while store_is_ready(). */
+void store_add(struct store *s, struct record *r);
+/* End of a turn: start a round if none is under way. */
+void store_commit(struct store *s);
+/* Every 100 ms: deadlines, reconnects, checks. */
+void store_tick(struct store *s);
+
+/* A sealed summary of one client, as it stands in the outbox. Slices live only in the callback. */
+struct claim {
+	struct slice client;
+	uint64_t seq;
+	int64_t first_ms, last_ms, sealed_ms;
+	uint64_t count;	     /* messages */
+	struct slice bits;   /* bit r (0 = most significant bit of the first byte): rule number r seen */
+	struct slice extra;  /* "r+n,r+n": n further messages of rule r */
+	struct slice raw;    /* newest genuine request, only with summaries by exemplar */
+};
+
+typedef void store_number_fn(void *arg, enum store_rc rc, int64_t n);
+typedef void store_claims_fn(void *arg, enum store_rc rc, const struct claim *v, unsigned n);
+typedef void store_names_fn(void *arg, enum store_rc rc, const struct slice *names, unsigned n);
+
+unsigned store_n_shards(const struct store *s);
+/* 32 lower-case hex digits, made once per deployment and kept in Redis; empty until connected. */
+const char *store_nonce(const struct store *s);
+
+/* Try to become or stay the shard's flusher for ttl_ms: n = fencing token, 0 = another has it. */
+void store_lease(struct store *s, unsigned shard, const char *owner, int64_t ttl_ms,
+		 store_number_fn *done, void *arg);
+/* Give it back early. n = 1 if it was ours. */
+void store_release(struct store *s, unsigned shard, const char *owner, store_number_fn *done,
+		   void *arg);
+/* Freeze up to max clients whose oldest message is older than before_ms (wall clock). */
+void store_seal(struct store *s, unsigned shard, int64_t token, unsigned max, int64_t before_ms,
+		store_claims_fn *done, void *arg);
+/* What was sealed and not settled yet: up to max. */
+void store_outbox(struct store *s, unsigned shard, unsigned max, store_claims_fn *done, void *arg);
+/* The upstream has acknowledged summary seq of client: n = 1 the first time. */
+void store_settle(struct store *s, unsigned shard, int64_t token, struct slice client, uint64_t seq,
+		  store_number_fn *done, void *arg);
+/* Start a new dedupe window if the current one is older than conf's window. n = window number. */
+void store_rotate(struct store *s, unsigned shard, int64_t token, store_number_fn *done, void *arg);
+/* names[r] = name of rule number r of the shard (r from 0; unknown ones empty). */
+void store_rules(struct store *s, unsigned shard, store_names_fn *done, void *arg);
+
+struct audit {
+	int64_t absorbed, sealed, settled; /* totals kept by the functions */
+	int64_t pending_open, pending_outbox; /* recounted from the data itself */
+	int64_t clients, rules;
+};
+typedef void store_audit_fn(void *arg, enum store_rc rc, const struct audit *a);
+/* Recount one shard. */
+void store_audit(struct store *s, unsigned shard, store_audit_fn *done, void *arg);
+
+/* Messages ever counted for a client; -1 in n if it is unknown. */
+void store_client_count(struct store *s, struct slice client, store_number_fn *done, void *arg);
+
+#endif
