@@ -1,10 +1,12 @@
 #include "proxy/base/clock.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <time.h>
 
 static int64_t mono_us;
 static int64_t wall_ms;
+static bool is_fresh;
 static int64_t date_s = -1;
 static char date_text[CLOCK_HTTP_DATE_BYTES + 1];
 
@@ -16,6 +18,19 @@ void clock_refresh(void)
 	mono_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	wall_ms = (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void clock_touch(void)
+{
+	if (is_fresh)
+		return;
+	clock_refresh();
+	is_fresh = true;
+}
+
+void clock_end_turn(void)
+{
+	is_fresh = false;
 }
 
 int64_t clock_mono_ms(void)

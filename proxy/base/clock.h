@@ -8,8 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Read both clocks. Called by the turn, by nobody else. */
+/* Read both clocks. For start-up; inside the event loop it is clock_touch() that reads. */
 void clock_refresh(void);
+
+/*
+ * The first clock_touch() after clock_end_turn() reads the clocks, further ones do
+ * nothing: every I/O callback begins with one, whichever the poll wakes first.
+ */
+void clock_touch(void);
+void clock_end_turn(void);
 
 /* Milliseconds and microseconds of CLOCK_MONOTONIC at the last refresh: for deadlines. */
 int64_t clock_mono_ms(void);
