@@ -24,6 +24,8 @@ struct admin_env {
 /* Listen on conf->admin ("off": succeeds, does nothing). 0, or -errno after one log line that names the setting. */
 int admin_open(struct admin **out, struct event_base *base, const struct admin_env *env) MUSTUSE;
 void admin_close(struct admin *a);
+/* The port it listens on, 0 when off. */
+uint16_t admin_port(const struct admin *a);
 /* Every 100 ms: recounts the ledger in the background every 10 s. */
 void admin_tick(struct admin *a);
 

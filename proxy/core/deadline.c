@@ -1,0 +1,81 @@
+/* What happens to an exchange that takes too long, by the state it is in. */
+#include "proxy/base/clock.h"
+#include "proxy/core/exchange.h"
+
+static uint64_t body_bytes(const struct exchange *x)
+{
+	return x->state == EXCH_HOLD ? iobuf_used(&x->c->s.in) : x->body.total;
+}
+
+void exch_start_window(struct exchange *x)
+{
+	x->window_bytes = body_bytes(x);
+	x->deadline_ms = clock_mono_ms() + x->w->conf->rate_window_ms;
+}
+
+/* The window has passed: was the client fast enough in it? */
+static bool is_fast_enough(const struct exchange *x)
+{
+	const struct conf *conf = x->w->conf;
+	uint64_t got = body_bytes(x) - x->window_bytes;
+
+	return got >= (uint64_t)conf->min_rate_bytes * (uint64_t)conf->rate_window_ms / 1000;
+}
+
+static void refuse_body(struct exchange *x, enum reason why)
+{
+	x->keep_alive = false;
+	exch_drop_upstream(x);
+	exch_refuse(x, why);
+}
+
+static void check_upload(struct exchange *x, int64_t now)
+{
+	bool is_blocked_by_upstream = x->uc != NULL && stream_pending(&x->uc->s) > 0;
+
+	if (now - x->start_ms >= x->w->conf->request_timeout_ms && x->state == EXCH_HOLD) {
+		refuse_body(x, REASON_BODY_TIMEOUT);
+	} else if (is_fast_enough(x)) {
+		exch_start_window(x);
+	} else if (is_blocked_by_upstream) {
+		refuse_body(x, REASON_UP_TIMEOUT);
+	} else {
+		refuse_body(x, REASON_BODY_TIMEOUT);
+	}
+}
+
+static void check_relay(struct exchange *x, int64_t now)
+{
+	if (!x->has_answer && !x->is_sent) {
+		check_upload(x, now);
+	} else if (x->has_answer && stream_pending(&x->c->s) > 0) {
+		conn_kill(x->c, REASON_CLIENT_SLOW);
+	} else {
+		x->keep_alive = x->keep_alive && !x->has_answer;
+		exch_drop_upstream(x);
+		exch_refuse(x, x->has_answer ? REASON_UP_SILENT : REASON_UP_TIMEOUT);
+	}
+}
+
+void exch_on_deadline(struct exchange *x, int64_t now)
+{
+	switch (x->state) {
+	case EXCH_HEAD:
+		exch_refuse(x, REASON_HEAD_TIMEOUT);
+		return;
+	case EXCH_HOLD:
+		check_upload(x, now);
+		return;
+	case EXCH_ACKWAIT:
+		TAILQ_REMOVE(&x->w->waiting, x, link);
+		x->state = EXCH_HOLD;
+		exch_forward(x);
+		return;
+	case EXCH_RELAY:
+		check_relay(x, now);
+		return;
+	case EXCH_RECORD:
+	case EXCH_QUEUE:
+		return; /* store and pool have deadlines of their own */
+	}
+}

@@ -1,0 +1,366 @@
+#include "proxy/core/exchange.h"
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/metrics.h"
+#include "proxy/http/emit.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define EXCH_MAGIC     0x65786368u
+#define EXCH_SPARE_MAX 1024
+#define REPLY_CAP      (ACK_MAX_BODY + 8192)
+#define SAMPLE_CAP     (ACK_MAX_BODY + 65536)
+
+const char *exch_state_name(enum exch_state s)
+{
+	static const char *const names[] = {"head",   "hold",  "acknowledgement_wait",
+					    "record", "queue", "relay"};
+
+	return names[s];
+}
+
+struct exchange *exch_new(struct conn *c)
+{
+	struct worker *w = c->w;
+	struct exchange *x = TAILQ_FIRST(&w->spare);
+	struct strbuf reply, sample;
+
+	if (x != NULL) {
+		TAILQ_REMOVE(&w->spare, x, link);
+		w->n_spare--;
+		reply = x->reply;
+		sample = x->sample;
+		/* The heads are filled by their readers: clearing 10 KB each time would show. */
+		memset(x, 0, offsetof(struct exchange, head));
+		memset(&x->body, 0,
+		       offsetof(struct exchange, text) - offsetof(struct exchange, body));
+		memset(&x->record, 0, sizeof(x->record));
+		memset(&x->waiter, 0,
+		       offsetof(struct exchange, up_head) - offsetof(struct exchange, waiter));
+		memset(&x->up_body, 0, sizeof(*x) - offsetof(struct exchange, up_body));
+		x->reply = reply;
+		x->sample = sample;
+		strbuf_reset(&x->reply);
+		strbuf_reset(&x->sample);
+	} else {
+		x = calloc(1, sizeof(*x));
+		if (x == NULL)
+			return NULL;
+		strbuf_init(&x->reply, REPLY_CAP);
+		strbuf_init(&x->sample, SAMPLE_CAP);
+	}
+	x->magic = EXCH_MAGIC;
+	x->w = w;
+	x->c = c;
+	x->start_ms = clock_mono_ms();
+	x->deadline_ms = x->start_ms + w->conf->header_timeout_ms;
+	return x;
+}
+
+static void free_exchange(struct exchange *x)
+{
+	struct worker *w = x->w;
+
+	x->magic = 0;
+	if (w->n_spare >= EXCH_SPARE_MAX) {
+		strbuf_fini(&x->reply);
+		strbuf_fini(&x->sample);
+		free(x);
+		return;
+	}
+	TAILQ_INSERT_HEAD(&w->spare, x, link);
+	w->n_spare++;
+}
+
+void exch_fini(struct worker *w)
+{
+	struct exchange *x;
+
+	while ((x = TAILQ_FIRST(&w->spare)) != NULL) {
+		TAILQ_REMOVE(&w->spare, x, link);
+		strbuf_fini(&x->reply);
+		strbuf_fini(&x->sample);
+		free(x);
+	}
+}
+
+static void count_fate(struct exchange *x, enum fate fate)
+{
+	static const enum metric fates[] = {
+		[FATE_PASSED] = M_PASSED, [FATE_REFUSED] = M_REFUSED, [FATE_ABORTED] = M_ABORTED};
+
+	if (!x->is_received)
+		return;
+	x->is_received = false;
+	metric_add(M_IN_FLIGHT, -1);
+	if (fate != FATE_ABSORBED)
+		metric_add(fates[fate], 1);
+}
+
+static void log_access(const struct exchange *x, enum fate fate, enum reason why)
+{
+	static const char *const words[] = {"passed", "absorbed", "refused", "aborted"};
+
+	if (!x->w->conf->access_log)
+		return;
+	log_line(LOG_INFO, "request",
+		 "peer=%s request=\"%s\" fate=%s reason=%s status=%u took_ms=%" PRId64,
+		 x->c != NULL ? x->c->peer : "-", x->line, words[fate], reason_table[why].word,
+		 x->has_up_head ? x->up_head.status : reason_table[why].status,
+		 clock_mono_ms() - x->start_ms);
+}
+
+/* Take x off whatever it waits on. */
+static void detach(struct exchange *x)
+{
+	if (x->state == EXCH_ACKWAIT)
+		TAILQ_REMOVE(&x->w->waiting, x, link);
+	if (x->state == EXCH_QUEUE)
+		upstream_cancel(x->w->upstream, &x->waiter);
+	if (x->uc != NULL)
+		exch_drop_upstream(x);
+	if (x->is_sample) {
+		x->is_sample = false;
+		ack_sample_lost(x->w->ack, &x->ack_key);
+	}
+}
+
+void exch_end(struct exchange *x, enum fate fate, enum reason why)
+{
+	struct conn *c = x->c;
+	bool keep_alive = x->keep_alive;
+
+	detach(x);
+	log_access(x, fate, why);
+	count_fate(x, fate);
+	if (c != NULL && !x->is_read)
+		c->must_linger = true;
+	free_exchange(x);
+	if (c != NULL)
+		conn_exchange_ended(c, keep_alive && !c->must_linger, why);
+}
+
+void exch_abort(struct exchange *x)
+{
+	OBJ_CHECK(x, EXCH_MAGIC);
+	x->c = NULL;
+	if (x->state == EXCH_RECORD)
+		return; /* the store holds its record: exch_recorded() ends it */
+	exch_end(x, FATE_ABORTED, REASON_CLIENT_GONE);
+}
+
+void exch_drop_upstream(struct exchange *x)
+{
+	struct upconn *uc = x->uc;
+
+	x->uc = NULL;
+	if (x->c != NULL && x->c->pinned == uc)
+		x->c->pinned = NULL;
+	if (uc != NULL)
+		upconn_drop(uc);
+}
+
+void exch_refuse(struct exchange *x, enum reason why)
+{
+	struct conn *c = x->c;
+	struct strbuf *out = &x->w->out;
+	struct slice answer;
+
+	metrics_self->reason[why]++;
+	if (!x->is_received)
+		metric_add(M_PROTOCOL_ERRORS, 1);
+	if (x->has_answer || reason_table[why].status == 0) {
+		/* Nothing whole can follow: the client must see a broken message. */
+		bool is_open_ended = x->has_answer && x->client_framing == FRAMING_CLOSE;
+
+		if (!x->is_read)
+			c->must_linger = true;
+		x->keep_alive = false;
+		x->c = NULL;
+		c->x = NULL;
+		exch_end(x, FATE_ABORTED, why);
+		if (is_open_ended)
+			conn_reset(c, why);
+		else
+			conn_exchange_ended(c, false, why);
+		return;
+	}
+	x->keep_alive = x->is_received && x->is_read && x->keep_alive;
+	strbuf_reset(out);
+	emit_error(out, why, x->keep_alive, x->is_received && x->head.is_head, clock_http_date(),
+		   reason_table[why].status == 503 ? 5 : 0);
+	answer = strbuf_slice(out);
+	if (!conn_send(c, &answer, 1))
+		return; /* the connection has died and taken x with it */
+	exch_end(x, FATE_REFUSED, why);
+}
+
+/* A request whose head is whole and right: count it, decide how its body is read. */
+static void start_request(struct exchange *x)
+{
+	struct worker *w = x->w;
+	struct conn *c = x->c;
+	struct http_head *h = &x->head;
+
+	x->is_received = true;
+	metric_add(M_RECEIVED, 1);
+	metric_add(M_IN_FLIGHT, 1);
+	c->n_requests++;
+	x->keep_alive =
+		h->keep_alive && (int64_t)c->n_requests < w->conf->max_requests && !w->is_draining;
+	if (w->conf->access_log)
+		snprintf(x->line, sizeof(x->line), "%.*s %.*s", (int)(h->method.n & 63),
+			 h->method.p, h->target.n > 90 ? 90 : (int)h->target.n, h->target.p);
+	http_body_init(&x->body, h);
+	x->is_read = h->framing == FRAMING_NONE;
+	if (h->via_count >= (unsigned)w->conf->via_limit) {
+		exch_refuse(x, REASON_VIA_LOOP);
+		return;
+	}
+	if (h->framing == FRAMING_LENGTH && w->body_limits.body != 0 &&
+	    h->length > w->body_limits.body) {
+		exch_refuse(x, REASON_BODY_LONG);
+		return;
+	}
+	if (h->has_authorization)
+		c->is_bound = true;
+	if (exch_is_candidate(x)) {
+		metric_add(M_CANDIDATES, 1);
+		x->state = EXCH_HOLD;
+		exch_start_window(x);
+		exch_on_input(x);
+		return;
+	}
+	exch_forward(x);
+}
+
+static void read_head(struct exchange *x)
+{
+	struct iobuf *in = &x->c->s.in;
+	struct slice bytes = iobuf_slice(in);
+
+	switch (http_read_request(&x->reader, bytes.p, bytes.n, &x->w->request_limits, &x->head)) {
+	case HTTP_MORE:
+		if (iobuf_room(in) == 0)
+			exch_refuse(x, REASON_HEAD_LONG);
+		return;
+	case HTTP_BAD:
+		exch_refuse(x, x->reader.reason);
+		return;
+	case HTTP_HEAD:
+		start_request(x);
+		return;
+	}
+}
+
+/* Make room for a held message larger than the buffer; the head is read again behind the move. */
+static bool enlarge_for(struct exchange *x, size_t whole)
+{
+	struct iobuf *in = &x->c->s.in;
+	enum http_rc rc;
+
+	if (whole <= in->cap - in->start)
+		return true;
+	if (iobuf_enlarge(in, whole) < 0) {
+		exch_refuse(x, REASON_NO_MEMORY);
+		return false;
+	}
+	x->reader = (struct http_reader){0};
+	rc = http_read_request(&x->reader, in->p, iobuf_used(in), &x->w->request_limits, &x->head);
+	CHECK(rc == HTTP_HEAD);
+	stream_want_read(&x->c->s, true);
+	return true;
+}
+
+static void hold_body(struct exchange *x)
+{
+	struct conn *c = x->c;
+	size_t whole = x->head.head_bytes + (size_t)x->head.length;
+	struct slice go_on = SLICE("HTTP/1.1 100 Continue\r\n\r\n");
+
+	if (!enlarge_for(x, whole))
+		return;
+	if (iobuf_used(&c->s.in) >= whole) {
+		x->is_read = true;
+		exch_inspect(x);
+		return;
+	}
+	if (x->head.expects_continue && !x->has_continued &&
+	    iobuf_used(&c->s.in) == x->head.head_bytes) {
+		x->has_continued = true;
+		(void)conn_send(c, &go_on, 1);
+	}
+}
+
+void exch_on_input(struct exchange *x)
+{
+	OBJ_CHECK(x, EXCH_MAGIC);
+	switch (x->state) {
+	case EXCH_HEAD:
+		read_head(x);
+		return;
+	case EXCH_HOLD:
+		hold_body(x);
+		return;
+	case EXCH_RELAY:
+		exch_pump_request(x);
+		return;
+	case EXCH_ACKWAIT:
+	case EXCH_RECORD:
+	case EXCH_QUEUE:
+		return; /* kept in the buffer, which is the bound */
+	}
+}
+
+void exch_on_eof(struct exchange *x)
+{
+	OBJ_CHECK(x, EXCH_MAGIC);
+	if (x->is_read)
+		return; /* a whole request is answered, half-closed or not (RFC 9112 9.6) */
+	switch (x->state) {
+	case EXCH_HEAD:
+		exch_refuse(x, REASON_BODY_CUT);
+		return;
+	case EXCH_HOLD:
+		x->keep_alive = false;
+		exch_refuse(x, REASON_BODY_CUT);
+		return;
+	case EXCH_QUEUE:
+	case EXCH_RELAY:
+		/* Perhaps the rest is in the buffer: the pump finds out. */
+		exch_pump_request(x);
+		return;
+	case EXCH_ACKWAIT:
+	case EXCH_RECORD:
+		UNREACHABLE("a held message is read whole");
+	}
+}
+
+void exch_on_writable(struct exchange *x)
+{
+	OBJ_CHECK(x, EXCH_MAGIC);
+	if (x->state != EXCH_RELAY || x->uc == NULL)
+		return;
+	if (x->has_up_head)
+		x->deadline_ms = clock_mono_ms() + x->w->conf->up_between_ms;
+	exch_pump_response(x);
+}
+
+void exch_wake_waiting(struct worker *w)
+{
+	struct exchange *x;
+	unsigned n = 0;
+
+	w->ack_seen = ack_generation(w->ack);
+	TAILQ_FOREACH (x, &w->waiting, link)
+		n++;
+	/* One that must wait on goes to the tail: behind the n that are asked now. */
+	while (n-- > 0 && (x = TAILQ_FIRST(&w->waiting)) != NULL) {
+		TAILQ_REMOVE(&w->waiting, x, link);
+		x->state = EXCH_HOLD;
+		exch_inspect(x);
+	}
+}

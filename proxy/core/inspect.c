@@ -1,0 +1,177 @@
+/* From a whole held message to its fate: filters, acknowledgement, store. */
+#include "proxy/base/clock.h"
+#include "proxy/base/metrics.h"
+#include "proxy/base/siphash.h"
+#include "proxy/core/exchange.h"
+
+/* Longest wait for an acknowledgement that is being learned from others' replies. */
+#define ACK_WAIT_MS 5000
+
+bool exch_is_candidate(const struct exchange *x)
+{
+	const struct worker *w = x->w;
+
+	if (w->conf->mode == MODE_BYPASS || x->c->is_bound || x->c->pinned != NULL)
+		return false;
+	return status_filter_ops.interest(&w->filter, &x->head) == DOUBT_NONE;
+}
+
+static struct slice keep_text(struct exchange *x, size_t *at, struct slice s)
+{
+	struct slice kept = slice_make(x->text + *at, s.n);
+
+	CHECK(s.n <= sizeof(x->text) - *at);
+	if (s.n > 0)
+		memcpy(x->text + *at, s.p, s.n);
+	*at += s.n;
+	return kept;
+}
+
+/* The scratch arena is the next message's: what outlives the inspection is copied. */
+static bool keep_finding(struct exchange *x, const struct verdict *v)
+{
+	size_t at = 0;
+
+	if (v->reply.reply_compression.n > 64 || v->reply.schema_version.n > 64 ||
+	    v->reply.envelope_id.n > FINDING_MAX_TEXT || x->head.path.n > FINDING_MAX_TEXT)
+		return false;
+	x->client = keep_text(x, &at, v->finding.client);
+	x->rule = keep_text(x, &at, v->finding.rule);
+	x->record.digest = record_digest(v->finding.message);
+	x->envelope_id = keep_text(x, &at, v->reply.envelope_id);
+	x->ack_key = (struct ack_key){
+		.path = keep_text(x, &at, x->head.path),
+		.minor = x->head.minor,
+		.compression = keep_text(x, &at, v->reply.reply_compression),
+		.schema = keep_text(x, &at, v->reply.schema_version),
+	};
+	return true;
+}
+
+/* Is this client among those whose messages are absorbed? Stable for a client. */
+static bool is_enforced(const struct exchange *x)
+{
+	static const struct siphash_key key = {0x656e666f72636531u, 0x7374617477656972u};
+	const struct conf *conf = x->w->conf;
+
+	if (conf->mode != MODE_ENFORCE)
+		return false;
+	return (int64_t)(siphash(&key, x->client) % 100) < conf->enforce_percent;
+}
+
+/* Answer from the store: the one place where an absorbed message is acknowledged. */
+static void on_recorded(struct record *r, enum store_rc rc)
+{
+	struct exchange *x = (struct exchange *)((char *)r - offsetof(struct exchange, record));
+	struct slice answer;
+
+	if (rc == STORE_OK) {
+		answer = strbuf_slice(&x->reply);
+		x->state = EXCH_HOLD;
+		if (x->c != NULL) {
+			struct conn *c = x->c;
+
+			iobuf_consume(&c->s.in, x->head.head_bytes + (size_t)x->head.length);
+			/* On failure the connection dies and x would be counted as aborted. */
+			x->c = NULL;
+			c->x = NULL;
+			if (conn_send(c, &answer, 1)) {
+				x->c = c;
+				c->x = x;
+			}
+		}
+		exch_end(x, FATE_ABSORBED, REASON_NONE);
+		return;
+	}
+	x->state = EXCH_HOLD;
+	if (x->c == NULL) {
+		exch_end(x, FATE_ABORTED, REASON_CLIENT_GONE);
+		return;
+	}
+	if (rc == STORE_UNKNOWN) {
+		/* Perhaps recorded: forwarding it as well could count it twice. */
+		iobuf_consume(&x->c->s.in, x->head.head_bytes + (size_t)x->head.length);
+		exch_refuse(x, REASON_IN_DOUBT);
+		return;
+	}
+	metric_add(M_STORE_FORWARDED, 1);
+	exch_forward(x);
+}
+
+static void record(struct exchange *x)
+{
+	struct record *r = &x->record;
+
+	r->client = x->client;
+	r->rule = x->rule;
+	r->at_ms = clock_wall_ms();
+	r->done = on_recorded;
+	if (x->w->conf->summary_form == FORM_EXEMPLAR)
+		r->raw = slice_make(iobuf_slice(&x->c->s.in).p,
+				    x->head.head_bytes + (size_t)x->head.length);
+	x->state = EXCH_RECORD;
+	/* The store has its own deadline; this one is never reached. */
+	x->deadline_ms = INT64_MAX;
+	store_add(x->w->store, r);
+}
+
+static void act_on(struct exchange *x)
+{
+	const struct ack_template *template = NULL;
+	bool may_absorb = is_enforced(x);
+
+	switch (ack_choose(x->w->ack, &x->ack_key, &template)) {
+	case ACK_REPLAY:
+		if (!may_absorb) {
+			metric_add(M_WOULD_ABSORB, 1);
+			break;
+		}
+		if (!store_is_ready(x->w->store)) {
+			metric_add(M_STORE_FORWARDED, 1);
+			break;
+		}
+		strbuf_reset(&x->reply);
+		ack_write(template, x->envelope_id, x->head.minor, x->keep_alive, clock_http_date(),
+			  &x->reply);
+		if (!strbuf_ok(&x->reply))
+			break;
+		record(x);
+		return;
+	case ACK_SAMPLE:
+		metric_add(M_LEARN_FORWARDED, 1);
+		x->is_sample = true;
+		break;
+	case ACK_WAIT:
+		if (!may_absorb || x->w->is_draining)
+			break;
+		x->state = EXCH_ACKWAIT;
+		if (x->deadline_ms > clock_mono_ms() + ACK_WAIT_MS)
+			x->deadline_ms = clock_mono_ms() + ACK_WAIT_MS;
+		TAILQ_INSERT_TAIL(&x->w->waiting, x, link);
+		return;
+	case ACK_FORWARD:
+		break;
+	}
+	exch_forward(x);
+}
+
+void exch_inspect(struct exchange *x)
+{
+	struct worker *w = x->w;
+	struct slice in = iobuf_slice(&x->c->s.in);
+	struct slice body = slice_make(in.p + x->head.head_bytes, (size_t)x->head.length);
+	struct verdict v = {0};
+
+	arena_reset(&w->scratch);
+	status_filter_ops.inspect(&w->filter, &x->head, body, &w->scratch, &v);
+	if (v.action == FILTER_PASS || !keep_finding(x, &v)) {
+		metrics_self->doubt[v.action == FILTER_PASS ? v.doubt : DOUBT_IDENTITY]++;
+		exch_forward(x);
+		return;
+	}
+	if (!x->is_recognised) {
+		x->is_recognised = true;
+		metric_add(M_RECOGNISED, 1);
+	}
+	act_on(x);
+}
