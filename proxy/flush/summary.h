@@ -21,7 +21,7 @@ void summary_window_id(const struct summary_identity *who, const struct claim *c
 
 /*
  * How many messages a claim needs (its rule list is cut into insertion strings of at
- * most 255 characters, 10 to a message), at least 1.
+ * most 255 characters, 6 to a message beside 4 fixed ones), at least 1. 0: no memory.
  */
 unsigned summary_parts(const struct claim *c, const struct slice *names, unsigned n_names);
 
@@ -32,5 +32,11 @@ unsigned summary_parts(const struct claim *c, const struct slice *names, unsigne
 int summary_write(const struct summary_identity *who, const struct claim *c,
 		  const struct slice *names, unsigned n_names, unsigned part, struct strbuf *out,
 		  char id[39]) MUSTUSE;
+
+/*
+ * The envelope ID of a genuine request, as it stands in its first <ID> element, into
+ * out; "" where there is none or it is not plain ASCII shorter than room.
+ */
+void summary_find_id(struct slice raw, char *out, size_t room);
 
 #endif
