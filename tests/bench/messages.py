@@ -1,0 +1,107 @@
+"""Messages for the load generator, as Lua scripts for wrk."""
+import zlib
+
+BOUNDARY = b"aAbBcCdDv1234567890VxXyYzZ"
+STATUS = (
+    '<Status SchemaVersion="1.0" CodePage="437" LocaleID="1033">'
+    "<Type>%(type)s</Type><Properties>"
+    '<Property Name="Attribute407">%(rule)s</Property>'
+    '<Property Name="ClientID">GUID:11111111-2222-3333-4444-555555555555</Property>'
+    '<Property Name="DateTime">20070301101112.000000+000</Property>'
+    '<Property Name="MachineName">PC0001</Property><Property Name="ProcessID">1234</Property>'
+    '<Property Name="SiteCode">ABC</Property><Property Name="ThreadID">4321</Property>'
+    "</Properties><Qualifiers>"
+    '<Qualifier Name="CCM_Provider">{2C7D3A10-0000-0000-0000-000000000001}</Qualifier>'
+    '<Qualifier Name="SMS_Component">Software Metering Agent</Qualifier>'
+    '<Qualifier Name="SMS_MessageID">%(number)d</Qualifier>'
+    '<Qualifier Name="SMS_MessageType">256</Qualifier>'
+    '<Qualifier Name="SMS_ModuleName">SMS Client</Qualifier>'
+    '<Qualifier Name="SMS_PerClient">True</Qualifier></Qualifiers></Status>')
+ENVELOPE = (
+    '<Msg SchemaVersion="1.1" ReplyCompression="zlib"><ID>{\x01-4F89-41D3-9A0C-0305E82C3301}</ID>'
+    "<SourceID>GUID:\x02-2222-3333-4444-555555555555</SourceID><SourceHost>PC0001</SourceHost>"
+    "<TargetAddress>mp:%(endpoint)s</TargetAddress><ReplyTo>direct:PC0001:StatusAgent</ReplyTo>"
+    "<CorrelationID>{00000000-0000-0000-0000-000000000000}</CorrelationID><Priority>0</Priority>"
+    "<Timeout>360000</Timeout><SentTime>2007-03-01T10:11:12Z</SentTime>"
+    '<Body Type="ByteRange" Offset="0" Length="%(length)d"/>'
+    '<Hooks><Hook3 Name="zlib-compress"/></Hooks><Payload Type="inline"/>'
+    "<TargetHost>mp01.example.test</TargetHost><TargetEndpoint>%(endpoint)s</TargetEndpoint>"
+    "<ReplyMode>Async</ReplyMode><Protocol>http</Protocol></Msg>")
+
+
+def lua_string(b):
+    return '"' + "".join("\\%03d" % c for c in b) + '"'
+
+
+def utf16(s):
+    return s.encode("utf-16-le")
+
+
+def message(rule, endpoint, kind, number):
+    """The request's bytes before the ID, between ID and client, and behind, for one rule."""
+    payload = utf16(STATUS % {"type": kind, "rule": rule, "number": number}) + b"\0\0"
+    packed = zlib.compress(payload)
+    env = ENVELOPE % {"endpoint": endpoint, "length": len(payload)}
+    a, rest = env.split("\x01")
+    b, c = rest.split("\x02")
+    before = (b"--" + BOUNDARY + b"\r\ncontent-type: text/plain; charset=UTF-16\r\n\r\n\xff\xfe"
+              + utf16(a))
+    between = utf16(b)
+    after = (utf16(c) + b"\r\n--" + BOUNDARY +
+             b"\r\ncontent-type: application/octet-stream\r\n\r\n" + packed + b"\r\n--" +
+             BOUNDARY + b"--")
+    length = len(before) + 16 + len(between) + 16 + len(after)
+    return before, between, after, length
+
+
+def head(path, length):
+    return (b"CCM_POST %s HTTP/1.1\r\nUser-Agent: ccmhttp\r\nHost: mp01.example.test\r\n"
+            b'Content-Type: multipart/mixed; boundary="%s"\r\nContent-Length: %d\r\n'
+            b"Connection: Keep-Alive\r\n\r\n" % (path, BOUNDARY, length))
+
+
+DONE = """
+done = function(summary, latency, requests)
+  io.write(string.format("\\nRESULT %d %d %d %d %d %d %d %d\\n", summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
+    summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
+    summary.errors.status, summary.bytes))
+end
+"""
+
+
+def flood_script(path=b"/ccm_system/request", endpoint="StatusReceiver",
+                 kind="SWMtr_Status_Received_MeterRule", number=1073752731, clients=500, rules=20):
+    """Every request has an ID of its own; clients and rules take turns. Digits are UTF-16."""
+    parts = [message("ABC%05d" % r, endpoint, kind, number) for r in range(rules)]
+    lines = ["local pre, mid, post = {}, {}, {}"]
+    for i, (a, b, c, n) in enumerate(parts, 1):
+        lines.append("pre[%d] = %s" % (i, lua_string(head(path, n) + a)))
+        lines.append("mid[%d] = %s" % (i, lua_string(b)))
+        lines.append("post[%d] = %s" % (i, lua_string(c)))
+    lines.append("""
+local hex = {}
+for i = 0, 65535 do
+  local s = string.format("%%04X", i)
+  hex[i] = s:sub(1,1) .. "\\0" .. s:sub(2,2) .. "\\0" .. s:sub(3,3) .. "\\0" .. s:sub(4,4) .. "\\0"
+end
+local n = SEED_BASE
+request = function()
+  n = n + 1
+  local r = n %% %d + 1
+  local c = (n * 7) %% %d
+  return pre[r] .. hex[math.floor(n / 65536) %% 65536] .. hex[n %% 65536] .. mid[r] ..
+    hex[math.floor(c / 65536)] .. hex[c %% 65536] .. post[r]
+end""" % (rules, clients))
+    return "\n".join(lines) + DONE
+
+
+def get_script(path):
+    pad = "x" * 130
+    return ('wrk.method = "GET"\nwrk.path = "%s"\nwrk.headers["User-Agent"] = "ccmhttp"\n'
+            'wrk.headers["X-Pad"] = "%s"\n' % (path, pad)) + DONE
+
+
+def upload_script(path, size):
+    return ('wrk.method = "BITS_POST"\nwrk.path = "%s"\nwrk.body = string.rep("B", %d)\n'
+            % (path, size)) + DONE
