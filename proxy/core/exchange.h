@@ -104,6 +104,8 @@ void exch_fini(struct worker *w);
 
 /* Whole body in the buffer: let the filters see it and act on the verdict. */
 void exch_inspect(struct exchange *x);
+/* The management point has taken a recognised message itself: a retry of it counts nothing. */
+void exch_remember(const struct exchange *x);
 /* Is the body worth holding? */
 bool exch_is_candidate(const struct exchange *x);
 /* Send it upstream, as soon as there is a connection. */

@@ -4,6 +4,8 @@
 #include "proxy/base/siphash.h"
 #include "proxy/core/exchange.h"
 
+#include <stdlib.h>
+
 /* Longest wait for an acknowledgement that is being learned from others' replies. */
 #define ACK_WAIT_MS 5000
 
@@ -115,11 +117,43 @@ static void record(struct exchange *x)
 	store_add(x->w->store, r);
 }
 
+/* A record that outlives its exchange. */
+struct memory {
+	struct record record;
+	char client[FINDING_MAX_TEXT];
+};
+
+static void on_remembered(struct record *r, enum store_rc rc)
+{
+	(void)rc; /* not remembered: a retry would be counted, as if it had come first */
+	free((struct memory *)((char *)r - offsetof(struct memory, record)));
+}
+
+void exch_remember(const struct exchange *x)
+{
+	struct memory *m;
+
+	if (!x->must_remember || !store_is_ready(x->w->store))
+		return;
+	m = calloc(1, sizeof(*m));
+	if (m == NULL)
+		return;
+	memcpy(m->client, x->client.p, x->client.n);
+	m->record = (struct record){.client = slice_make(m->client, x->client.n),
+				    .rule = slice_make(m->client, 0),
+				    .digest = x->record.digest,
+				    .at_ms = clock_wall_ms(),
+				    .is_seen_only = true,
+				    .done = on_remembered};
+	store_add(x->w->store, &m->record);
+}
+
 static void act_on(struct exchange *x)
 {
 	const struct ack_template *template = NULL;
 	bool may_absorb = is_enforced(x);
 
+	x->must_remember = may_absorb;
 	switch (ack_choose(x->w->ack, &x->ack_key, &template)) {
 	case ACK_REPLAY:
 		if (!may_absorb) {

@@ -273,6 +273,8 @@ static void response_done(struct exchange *x)
 	struct upconn *uc = x->uc;
 	bool may_reuse = x->up_head.keep_alive && x->is_sent && x->up_body.framing != FRAMING_CLOSE;
 
+	if (x->up_head.status == 200 && x->up_body.total > 0)
+		exch_remember(x);
 	if (x->is_sample)
 		teach(x);
 	if (x->client_framing == FRAMING_CLOSE || !x->is_sent)
