@@ -44,6 +44,7 @@ struct exchange {
 	int64_t start_ms;
 	bool is_received;   /* counted, and a fate is owed */
 	bool is_recognised; /* by a filter, and counted */
+	bool must_remember; /* recognised but forwarded: a retry of it must not be counted */
 	bool is_sample;	    /* its reply teaches the acknowledgement */
 	bool is_read;	    /* request body read to its end */
 	bool is_sent;	    /* request forwarded to its end */
