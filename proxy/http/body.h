@@ -19,10 +19,12 @@ struct http_body {
 	uint64_t left;	/* of the length, or of the current chunk */
 	uint64_t total; /* data bytes given out so far */
 	uint64_t ext_bytes, trailer_bytes;
-	uint8_t state; /* of the chunk decoder */
-	char name[20]; /* lower-cased start of the trailer name being read */
+	uint8_t state;	/* of the chunk decoder */
+	uint8_t digits; /* of the chunk size being read */
+	char name[20];	/* lower-cased start of the trailer name being read */
 	uint8_t name_n;
 	bool is_done;
+	bool is_response; /* faults are reasons of status 502 */
 	enum reason reason;
 };
 

@@ -10,11 +10,11 @@
 #include "proxy/http/reason.h"
 
 struct emit_request {
-	struct slice peer;	/* client address for X-Forwarded-For and Forwarded */
+	struct slice peer;	   /* client address for X-Forwarded-For and Forwarded */
 	struct slice default_host; /* Host for a 1.0 request without one */
-	struct slice pseudonym; /* ours, for Via */
-	bool is_trusted;	/* peer may set X-Forwarded-* and Forwarded */
-	int64_t max_forwards;	/* value to write instead of the client's, -1: leave it */
+	struct slice pseudonym;	   /* ours, for Via */
+	bool is_trusted;	   /* peer may set X-Forwarded-* and Forwarded */
+	int64_t max_forwards;	   /* value to write instead of the client's, -1: leave it */
 };
 
 /*
@@ -27,11 +27,11 @@ void emit_request_head(struct strbuf *out, const struct http_head *head,
 		       const struct emit_request *how);
 
 struct emit_response {
-	uint8_t minor;	   /* of the client's request */
-	bool keep_alive;   /* after this response */
-	bool is_head;	   /* it answers HEAD */
+	uint8_t minor;	 /* of the client's request */
+	bool keep_alive; /* after this response */
+	bool is_head;	 /* it answers HEAD */
 	struct slice pseudonym;
-	const char *date;  /* written when the response has none (RFC 9110 6.6.1) */
+	const char *date; /* written when the response has none (RFC 9110 6.6.1) */
 };
 
 /*
