@@ -121,7 +121,7 @@ static void pump(struct exchange *x, struct slice first)
 	while (!x->is_sent) {
 		size_t room = stream_room(&x->uc->s);
 
-		if (room < first.n + CHUNK_FRAME * 2)
+		if (room <= first.n + CHUNK_FRAME * 2)
 			break; /* the writable event goes on */
 		rc = next_piece(&x->body, &x->w->body_limits, in, room - first.n - CHUNK_FRAME * 2,
 				&used, &data);
@@ -422,7 +422,7 @@ void exch_pump_response(struct exchange *x)
 	for (;;) {
 		size_t room = stream_room(&x->c->s);
 
-		if (room < first.n + CHUNK_FRAME * 2) {
+		if (room <= first.n + CHUNK_FRAME * 2) {
 			stream_want_read(&uc->s, false);
 			return;
 		}

@@ -90,7 +90,11 @@ class Contender:
         log = open(os.path.join(self.dir, "log"), "wb")
         self.proc = subprocess.Popen(["taskset", "-c", str(core)] + self.argv(backend),
                                      stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        await_port(self.port, self.proc)
+        try:
+            await_port(self.port, self.proc)
+        except RuntimeError as e:
+            with open(log.name) as f:
+                raise RuntimeError("%s: %s: %s" % (self.name, e, f.read()[-2000:])) from e
         return self
 
     def write(self, name, text):
@@ -152,7 +156,7 @@ class Haproxy(Contender):
         path = self.write("haproxy.cfg", """
 global
     nbthread 1
-    maxconn 20000
+    maxconn 9000
 defaults
     mode http
     timeout connect 3s
@@ -172,6 +176,7 @@ backend b
 
 NGINX = """
 daemon off;
+user root;
 worker_processes 1;
 pid %(dir)s/nginx.pid;
 error_log %(dir)s/error.log error;
@@ -230,8 +235,14 @@ class Backend(Contender):
             default_type "multipart/mixed; boundary=\\"aAbBcCdDv1234567890VxXyYzZ\\"";
             return 200 "--aAbBcCdDv1234567890VxXyYzZ\\r\\ncontent-type: text/plain; charset=UTF-16\\r\\n\\r\\nNoReply\\r\\n--aAbBcCdDv1234567890VxXyYzZ--";
         }
+        location = /up {
+            client_body_buffer_size 16m;
+            proxy_pass http://127.0.0.1:%d/sink;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+        }
         location = /8k { root %s; }
         location = /10m { root %s; sendfile on; }
     }
-""" % (self.port, self.dir, self.dir)})
+""" % (self.port, self.port, self.dir, self.dir)})
         return ["nginx", "-c", path, "-p", self.dir]
