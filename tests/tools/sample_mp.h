@@ -8,9 +8,9 @@
 #include "proxy/base/strbuf.h"
 #include "tests/tools/ccm_read.h"
 #include "tests/tools/http_msg.h"
+#include "tests/tools/tool_address.h"
 
 #include <sys/queue.h>
-#include <sys/socket.h>
 
 struct event;
 struct event_base;
@@ -68,8 +68,7 @@ struct mp {
 	struct event_base *base;
 	bool is_done;
 	/* the listener */
-	struct sockaddr_storage addr;
-	int addr_bytes;
+	struct tool_address addr;
 	int fd; /* -1: vanished */
 	struct event *acceptable;
 	LIST_HEAD(mp_conns, mp_conn) conns;
@@ -104,9 +103,6 @@ const char *mp_mode_name(enum mp_mode mode);
 /* sample_mp_conn.c. 0 or -errno. */
 int mp_listen(struct mp *mp) MUSTUSE;
 void mp_vanish(struct mp *mp);
-
-/* ADDR:PORT of a socket address. */
-void mp_describe_address(const struct sockaddr *addr, char *out, size_t room);
 
 /* sample_mp_answer.c: journal the request, file it, append the answer to a->out. */
 void mp_answer(struct mp *mp, const struct http_msg *m, uint64_t conn_nonce, struct mp_answer *a);

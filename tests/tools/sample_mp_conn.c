@@ -3,10 +3,8 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <event2/util.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -246,31 +244,15 @@ static void on_acceptable(evutil_socket_t lfd, short what, void *arg)
 	}
 }
 
-void mp_describe_address(const struct sockaddr *addr, char *out, size_t room)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)addr;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)addr;
-	char host[64];
-
-	if (addr->sa_family == AF_INET6) {
-		evutil_inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-		snprintf(out, room, "[%s]:%u", host, ntohs(v6->sin6_port));
-		return;
-	}
-	evutil_inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-	snprintf(out, room, "%s:%u", host, ntohs(v4->sin_port));
-}
-
 int mp_listen(struct mp *mp)
 {
-	socklen_t n = sizeof(mp->addr);
 	int one = 1;
 
-	mp->fd = socket(mp->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	mp->fd = socket(mp->addr.ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (mp->fd < 0)
 		return -errno;
 	setsockopt(mp->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(mp->fd, (struct sockaddr *)&mp->addr, (socklen_t)mp->addr_bytes) < 0 ||
+	if (bind(mp->fd, (struct sockaddr *)&mp->addr.ss, mp->addr.len) < 0 ||
 	    listen(mp->fd, 1024) < 0) {
 		int rc = -errno;
 
@@ -279,7 +261,7 @@ int mp_listen(struct mp *mp)
 		return rc;
 	}
 	/* Port 0 has become a real one, to be kept when the listener comes back. */
-	getsockname(mp->fd, (struct sockaddr *)&mp->addr, &n);
+	tool_address_of(&mp->addr, mp->fd);
 	mp->acceptable = event_new(mp->base, mp->fd, EV_READ | EV_PERSIST, on_acceptable, mp);
 	CHECK(mp->acceptable);
 	event_add(mp->acceptable, NULL);

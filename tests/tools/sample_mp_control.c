@@ -157,23 +157,20 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd, struct socka
 int mp_control_open(struct mp *mp)
 {
 	struct evconnlistener *l;
-	struct sockaddr_storage addr;
-	socklen_t bound = sizeof(addr);
-	int n = sizeof(addr);
-	char text[128];
+	struct tool_address addr;
+	char text[80];
 
 	if (!mp->opt.control)
 		return 0;
-	if (evutil_parse_sockaddr_port(mp->opt.control, (struct sockaddr *)&addr, &n) < 0)
+	if (tool_address_read(&addr, mp->opt.control) < 0)
 		return -EINVAL;
 	l = evconnlistener_new_bind(mp->base, on_accept, mp,
 				    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_REUSEABLE |
 					    LEV_OPT_CLOSE_ON_EXEC,
-				    -1, (struct sockaddr *)&addr, n);
+				    -1, (struct sockaddr *)&addr.ss, (int)addr.len);
 	if (!l)
 		return -errno;
-	getsockname(evconnlistener_get_fd(l), (struct sockaddr *)&addr, &bound);
-	mp_describe_address((struct sockaddr *)&addr, text, sizeof(text));
-	printf("control %s\n", text);
+	tool_address_of(&addr, evconnlistener_get_fd(l));
+	printf("control %s\n", tool_address_text(&addr, text, sizeof(text)));
 	return 0;
 }

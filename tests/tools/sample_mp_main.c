@@ -133,9 +133,7 @@ static int open_all(struct mp *mp)
 {
 	int rc;
 
-	mp->addr_bytes = sizeof(mp->addr);
-	if (evutil_parse_sockaddr_port(mp->opt.listen, (struct sockaddr *)&mp->addr,
-				       &mp->addr_bytes) < 0)
+	if (tool_address_read(&mp->addr, mp->opt.listen) < 0)
 		return -EINVAL;
 	if (mp->opt.log) {
 		mp->log = open(mp->opt.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -168,7 +166,7 @@ static void run(struct mp *mp)
 int main(int argc, char **argv)
 {
 	static struct mp mp;
-	char text[128];
+	char text[80];
 	int rc;
 
 	read_options(&mp.opt, argc, argv);
@@ -184,8 +182,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sample_mp: %s\n", strerror(-rc));
 		return 1;
 	}
-	mp_describe_address((struct sockaddr *)&mp.addr, text, sizeof(text));
-	printf("listening %s\n", text);
+	printf("listening %s\n", tool_address_text(&mp.addr, text, sizeof(text)));
 	fflush(stdout);
 	run(&mp);
 	mp_vanish(&mp);
