@@ -8,6 +8,7 @@
 #include "proxy/base/strbuf.h"
 #include "tests/tools/ccm_read.h"
 #include "tests/tools/http_msg.h"
+#include "tests/tools/id_set.h"
 #include "tests/tools/tool_address.h"
 
 #include <sys/queue.h>
@@ -80,8 +81,7 @@ struct mp {
 	/* what has happened */
 	uint64_t taken[MP_KINDS], untaken, repeated, damaged, summarised;
 	int64_t slowest_policy_us, blocked_us;
-	uint64_t *seen; /* hashes of message IDs, open addressing, 0: free */
-	size_t n_seen, seen_room;
+	struct id_set seen; /* message IDs */
 	struct mp_box box;
 	int log;
 	struct ccm_reader reader;

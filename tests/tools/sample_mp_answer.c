@@ -2,7 +2,6 @@
 #include "tests/tools/sample_mp.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,46 +64,6 @@ static enum mp_kind kind_of(struct mp *mp, const struct http_msg *m, struct ccm_
 	return kind_of_ccm(m, v);
 }
 
-/* Insert into an open-addressing table that has room; true if it was there. */
-static bool seen_put(uint64_t *table, size_t room, uint64_t h)
-{
-	size_t i = h & (room - 1);
-
-	for (; table[i] != 0; i = (i + 1) & (room - 1))
-		if (table[i] == h)
-			return true;
-	table[i] = h;
-	return false;
-}
-
-static bool was_seen(struct mp *mp, struct slice id)
-{
-	uint64_t h = ccm_hash(3, sample_crc(id), id.n);
-
-	for (size_t i = 0; i + 8 <= id.n; i += 8) {
-		uint64_t word;
-
-		memcpy(&word, id.p + i, 8);
-		h = ccm_hash(h, word, i);
-	}
-	if (mp->n_seen * 2 >= mp->seen_room) {
-		size_t room = mp->seen_room ? mp->seen_room * 2 : 65536;
-		uint64_t *table = calloc(room, sizeof(*table));
-
-		CHECK(table);
-		for (size_t i = 0; i < mp->seen_room; i++)
-			if (mp->seen[i] != 0)
-				seen_put(table, room, mp->seen[i]);
-		free(mp->seen);
-		mp->seen = table;
-		mp->seen_room = room;
-	}
-	if (seen_put(mp->seen, mp->seen_room, h | 1))
-		return true;
-	mp->n_seen++;
-	return false;
-}
-
 /* A value of the journal: one word of printable characters, "-" when there is none. */
 static void put_value(struct strbuf *b, const char *name, struct slice v)
 {
@@ -151,7 +110,8 @@ static void put_line(struct mp *mp, const struct http_msg *m, const struct ccm_v
 		     const struct mp_answer *a, bool is_taken)
 {
 	struct strbuf *b = &mp->line;
-	bool is_repeat = is_taken && v->id.n > 0 && a->kind != MP_AUTH && was_seen(mp, v->id);
+	bool is_repeat =
+		is_taken && v->id.n > 0 && a->kind != MP_AUTH && id_set_add(&mp->seen, v->id);
 
 	strbuf_reset(b);
 	strbuf_printf(b, "kind=%s taken=%d repeat=%d", mp_kind_name(a->kind), is_taken, is_repeat);

@@ -188,6 +188,6 @@ int main(int argc, char **argv)
 	mp_vanish(&mp);
 	strbuf_fini(&mp.line);
 	ccm_reader_fini(&mp.reader);
-	free(mp.seen);
+	id_set_fini(&mp.seen);
 	return 0;
 }
