@@ -154,6 +154,18 @@ static bool has_names(struct flush_claim *k)
 	return true;
 }
 
+/* An upstream that takes nothing at all is asked now and then, not for every summary. */
+static int64_t pause_ms(const struct flush *f)
+{
+	unsigned doublings = f->failures - FLUSH_CAUTIOUS_AFTER;
+	int64_t pause;
+
+	if (f->failures < FLUSH_CAUTIOUS_AFTER)
+		return 0;
+	pause = doublings < 4 ? INT64_C(1000) << doublings : FLUSH_CAUTIOUS_MAX_MS;
+	return pause < FLUSH_CAUTIOUS_MAX_MS ? pause : FLUSH_CAUTIOUS_MAX_MS;
+}
+
 static void refused(struct flush_claim *k, const char *why)
 {
 	struct flush *f = k->shard->f;
@@ -163,6 +175,10 @@ static void refused(struct flush_claim *k, const char *why)
 	k->state = CLAIM_READY;
 	k->not_before_ms = clock_mono_ms() + backoff_ms(k);
 	f->failures++;
+	f->post_not_before_ms = clock_mono_ms() + pause_ms(f);
+	/* The others first: one that is never taken must not be tried in their place. */
+	TAILQ_REMOVE(&f->claims, k, link);
+	TAILQ_INSERT_TAIL(&f->claims, k, link);
 	log_limited(&log_refused, 5, LOG_WARN, "summary_not_acknowledged",
 		    "shard=%u seq=%" PRIu64 " part=%u attempts=%u why=%s", k->shard->number,
 		    k->c.seq, k->part + 1, k->attempts, why);
@@ -226,6 +242,7 @@ static void on_posted(void *arg, bool is_acknowledged, const char *why)
 		refused(k, why);
 	} else {
 		f->failures = 0;
+		f->post_not_before_ms = 0;
 		k->part++;
 		/* Settled even under a lost lease: the store decides by the token. */
 		if (k->part >= k->n_parts)
@@ -324,18 +341,26 @@ static void advance(struct flush_claim *k)
 		settle(k);
 		return;
 	}
-	if (f->n_posting < limit && shard_may_post(k->shard) && flush_may_post(f))
+	if (f->n_posting < limit && clock_mono_ms() >= f->post_not_before_ms &&
+	    shard_may_post(k->shard) && flush_may_post(f))
 		post(k);
 }
 
-void claim_pump(struct flush *f)
+static void pump(struct flush *f, bool is_fresh)
 {
 	int64_t now = clock_mono_ms();
 	struct flush_claim *k, *next;
 
 	for (k = TAILQ_FIRST(&f->claims); k != NULL; k = next) {
 		next = TAILQ_NEXT(k, link);
-		if (now >= k->not_before_ms)
+		if ((k->attempts == 0) == is_fresh && now >= k->not_before_ms)
 			advance(k);
 	}
+}
+
+void claim_pump(struct flush *f)
+{
+	/* Where few may be tried: first those that nothing speaks against. */
+	pump(f, true);
+	pump(f, false);
 }

@@ -27,8 +27,9 @@
 #define FLUSH_SLOTS	     64u
 #define FLUSH_SLOTS_ALL	     1024u
 #define FLUSH_BACKOFF_MAX_MS 60000
-/* Failures in a row after which only one post at a time is tried. */
-#define FLUSH_CAUTIOUS_AFTER 3u
+/* After so many failures in a row: one post at a time, and pauses of 1 s to this between them. */
+#define FLUSH_CAUTIOUS_AFTER  3u
+#define FLUSH_CAUTIOUS_MAX_MS 10000
 /* A request of our own is below 32 KiB; a genuine one is posted from where it is. */
 #define FLUSH_REQUEST_BYTES 262144u
 
@@ -44,7 +45,7 @@ enum claim_state {
 /* A sealed summary in memory; one block with the bytes behind its slices. */
 struct flush_claim {
 	unsigned magic;
-	TAILQ_ENTRY(flush_claim) link; /* flush.claims, oldest first */
+	TAILQ_ENTRY(flush_claim) link; /* flush.claims */
 	struct flush_shard *shard;
 	struct claim c;
 	enum claim_state state;
@@ -95,10 +96,11 @@ struct flush {
 	char *owner;
 	struct flush_shard *shards;
 	unsigned n_shards;
-	struct flush_claims claims;
+	struct flush_claims claims; /* whose turn it is comes first */
 	unsigned n_claims, n_posting;
-	unsigned n_calls;  /* of the store, without an answer yet */
-	unsigned failures; /* in a row */
+	unsigned n_calls;	    /* of the store, without an answer yet */
+	unsigned failures;	    /* in a row, over all claims */
+	int64_t post_not_before_ms; /* monotonic: after failures */
 	int64_t may_post_checked_ms;
 	bool may_post;
 	bool is_stopping;

@@ -39,6 +39,7 @@ struct sim_part {
 	char id[64], window[39], client[64];
 	unsigned part, n_parts, messages, n_seen, n_posted;
 	uint64_t digest; /* of the bytes */
+	bool has_number; /* a rule stands by its number for want of its name */
 	int64_t first_post_ms;
 };
 
@@ -114,6 +115,7 @@ static struct sim_part *part_get(const struct sim_post *p)
 	(void)sscanf(after(text, "messages="), "%u", &k->messages);
 	(void)sscanf(after(text, "Attribute408\">"), "%63[^<]", k->client);
 	k->digest = digest;
+	k->has_number = strstr(after(text, "InsertionString5\">"), "#") != NULL;
 	k->first_post_ms = clock_mono_ms();
 	return k;
 }
