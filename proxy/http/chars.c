@@ -1,6 +1,6 @@
 #include "proxy/http/chars.h"
 
-/* Row by row the bits of enum char_class; tests/unit/http/test_chars.c derives them anew. */
+/* Row by row the bits of enum char_class, which the unit tests derive anew from the grammar. */
 /* clang-format off */
 const uint8_t http_chars[256] = {
 	0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x22, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, /* 00 */

@@ -45,12 +45,15 @@ static enum reason step_size(struct http_body *b, char c)
 	}
 	if (b->digits == 0)
 		return REASON_CHUNK_SIZE;
-	if (c == ';')
-		b->state = CHUNK_EXT_NAME_FIRST;
-	else if (c == '\r')
+	if (c == '\r') {
 		b->state = CHUNK_SIZE_LF;
-	else
+	} else if (c == ';') {
+		/* Held against the limit with the byte behind it. */
+		b->ext_bytes++;
+		b->state = CHUNK_EXT_NAME_FIRST;
+	} else {
 		return REASON_CHUNK_SIZE;
+	}
 	return REASON_NONE;
 }
 
