@@ -54,12 +54,16 @@ struct ccm_request {
 	char rule[16];	 /* "" if none */
 };
 
+struct libdeflate_compressor;
+
 struct ccm_builder {
 	uint64_t seed;
 	unsigned variants; /* bit mask of enum ccm_variant */
 	const char *host;  /* for Host and TargetHost */
 	struct ccm_text ascii, envelope, payload, body, head, noise;
-	z_stream zip[2]; /* levels 1 and 6 */
+	/* Two hands that compress: the payloads of one kind must not all look alike. */
+	struct libdeflate_compressor *fast;
+	z_stream zip;
 };
 
 void ccm_builder_init(struct ccm_builder *b, uint64_t seed, unsigned variants, const char *host);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define NAMES 2821109907456u /* 36 to the 8th */
+#define BATCH 100	     /* files moved between two readings of the folder */
 
 struct entry {
 	int64_t at_ns;
@@ -83,26 +84,39 @@ static struct entry *enumerate(struct mp *mp, size_t *n_out)
 	return v;
 }
 
+/* Read the folder and move the oldest files away, at most max. How many were moved. */
+static size_t move_batch(struct mp *mp, size_t max)
+{
+	size_t n, moved = 0;
+	struct entry *v = enumerate(mp, &n);
+
+	if (n > 0)
+		qsort(v, n, sizeof(*v), older_first);
+	for (size_t i = 0; i < n && i < max; i++)
+		moved += unlinkat(mp->box.dir, v[i].name, 0) == 0;
+	free(v);
+	mp->box.moved += moved;
+	return moved;
+}
+
 /*
  * One pass, on the thread that serves requests, because that is the trouble: while the
- * folder is read nobody gets an answer (KB 924842).
+ * folder is read nobody gets an answer (KB 924842). It is read again for every batch,
+ * for new files arrive all the time.
  */
 static void dispatch(evutil_socket_t fd, short what, void *arg)
 {
 	struct mp *mp = arg;
 	int64_t start = http_client_now_us();
-	struct entry *v;
-	size_t n;
+	size_t left = mp->opt.drain, max, moved;
 
 	(void)fd;
 	(void)what;
-	v = enumerate(mp, &n);
-	if (n > 0)
-		qsort(v, n, sizeof(*v), older_first);
-	for (size_t i = 0; i < n && i < mp->opt.drain; i++)
-		if (unlinkat(mp->box.dir, v[i].name, 0) == 0)
-			mp->box.moved++;
-	free(v);
+	do {
+		max = left < BATCH ? left : BATCH;
+		moved = move_batch(mp, max);
+		left -= moved;
+	} while (left > 0 && moved == max);
 	mp->box.passes++;
 	mp->box.last_pass_us = http_client_now_us() - start;
 	if (mp->box.last_pass_us > mp->box.slowest_pass_us)

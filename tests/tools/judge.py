@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""Compare what clients were told with what the management point received.
+
+    judge.py --log MP_LOG --journal STORM_JOURNAL [--journal ...] [--json FILE]
+
+For every client: 10907 messages acknowledged = received by the management point itself
++ counted in summaries. Other messages must have arrived with the same checksum. The
+exit status is 0 when the sums match and 1 when they do not.
+
+A message that was sent and never acknowledged may or may not have been counted; it
+widens what is allowed for its client, and is reported.
+"""
+
+import argparse
+import collections
+import json
+import sys
+
+ASYNC_OTHERS = ("status", "mixed", "conflict", "state", "inventory", "sync")
+
+
+class Storm:
+    """The journals of all storms."""
+
+    def __init__(self):
+        self.acknowledged = {}  # ID of a 10907: (client, crc)
+        self.uncertain = {}  # ID of a 10907 sent without an acknowledgement: client
+        self.others = {}  # ID of another message: (kind, crc)
+        self.repeats = 0
+
+    def read(self, path):
+        with open(path, encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                words = line.split()
+                # A storm that was killed may leave half a line at the end.
+                if len(words) == 9 and line.endswith("\n"):
+                    self.take(words)
+
+    def take(self, words):
+        what, kind, ident, client, _rule, _sent, _bytes, crc, _reply = words
+        if what == "D":
+            self.repeats += 1
+        elif kind == "rule" and what == "A":
+            self.acknowledged[ident] = (client, crc)
+            self.uncertain.pop(ident, None)
+        elif kind == "rule" and what == "U":
+            if ident not in self.acknowledged:
+                self.uncertain[ident] = client
+        elif what == "A" and kind in ASYNC_OTHERS:
+            self.others[ident] = (kind, crc)
+
+
+class ManagementPoint:
+    """The journal of sample_mp."""
+
+    def __init__(self):
+        self.rules = {}  # ID of a 10907: crc
+        self.others = {}  # ID of any other message with an envelope: crc
+        self.windows = {}  # window ID: (client, messages)
+        self.parts = {}  # window ID: set of part numbers
+        self.announced = {}  # window ID: number of parts it says it has
+        self.summary_ids = set()
+        self.summary_repeats = 0
+        self.rule_repeats = 0
+        self.faults = []
+
+    def read(self, path):
+        with open(path, encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
+                if fields.get("taken") == "1" and line.endswith("\n"):
+                    self.take(fields)
+
+    def take(self, fields):
+        kind, ident = fields["kind"], fields["id"]
+        if kind == "summary":
+            self.take_summary(fields)
+        elif kind == "rule":
+            self.rule_repeats += ident in self.rules
+            self.rules[ident] = fields["crc"]
+        elif ident != "-":
+            self.others[ident] = fields["crc"]
+
+    def take_summary(self, fields):
+        window, subject = fields["window"], fields["subject"]
+        number, _, total = fields["part"].partition("/")
+        if not (number.isdigit() and total.isdigit() and fields["messages"].isdigit()):
+            self.faults.append("unreadable summary " + fields["id"])
+            return
+        if fields["id"] in self.summary_ids:
+            self.summary_repeats += 1
+        self.summary_ids.add(fields["id"])
+        said = (subject, int(fields["messages"]))
+        if self.windows.setdefault(window, said) != said:
+            self.faults.append(f"window {window} says {self.windows[window]} and {said}")
+        if self.announced.setdefault(window, int(total)) != int(total):
+            self.faults.append(f"window {window} has two numbers of parts")
+        self.parts.setdefault(window, set()).add(int(number))
+
+    def check_parts(self):
+        for window, seen in self.parts.items():
+            want = set(range(1, self.announced[window] + 1))
+            if seen != want:
+                self.faults.append(f"window {window}: parts {sorted(seen)} of {len(want)}")
+
+
+def compare(storm, point):
+    """The books as a dictionary; 'faults' is empty when they balance."""
+    point.check_parts()
+    faults = list(point.faults)
+    through = {i for i in storm.acknowledged if i in point.rules}
+    expected = collections.Counter(
+        client for ident, (client, _) in storm.acknowledged.items() if ident not in through
+    )
+    uncertain = collections.Counter(
+        client for ident, client in storm.uncertain.items() if ident not in point.rules
+    )
+    counted = collections.Counter()
+    for client, messages in point.windows.values():
+        counted[client.upper()] += messages
+
+    missing = doubled = uncertain_counted = 0
+    for client in expected.keys() | counted.keys() | uncertain.keys():
+        surplus = counted[client] - expected[client]
+        missing += max(0, -surplus)
+        uncertain_counted += min(max(0, surplus), uncertain[client])
+        doubled += max(0, surplus - uncertain[client])
+    if missing:
+        faults.append(f"{missing} acknowledged messages are nowhere")
+    if doubled:
+        faults.append(f"{doubled} messages are counted more than once")
+
+    changed = sum(point.rules[i] != storm.acknowledged[i][1] for i in through)
+    lost = sum(i not in point.others for i in storm.others)
+    changed += sum(point.others.get(i, crc) != crc for i, (_, crc) in storm.others.items())
+    if lost:
+        faults.append(f"{lost} other messages were acknowledged and not received")
+    if changed:
+        faults.append(f"{changed} messages were changed on their way")
+
+    return {
+        "acknowledged_10907": len(storm.acknowledged),
+        "received_by_mp": len(through),
+        "counted_in_summaries": sum(counted.values()),
+        "windows": len(point.windows),
+        "summary_messages": len(point.summary_ids),
+        "summary_repeats": point.summary_repeats,
+        "clients_summarised": len(counted),
+        "sent_again_though_acknowledged": storm.repeats,
+        "received_twice_by_mp": point.rule_repeats,
+        "unacknowledged": len(storm.uncertain),
+        "unacknowledged_counted": uncertain_counted,
+        "missing": missing,
+        "doubled": doubled,
+        "others_acknowledged": len(storm.others),
+        "others_received": len(storm.others) - lost,
+        "changed": changed,
+        "faults": faults,
+    }
+
+
+WORDS = (
+    ("acknowledged_10907", "10907 messages acknowledged to clients"),
+    ("received_by_mp", "  received by the management point itself"),
+    ("counted_in_summaries", "  counted in summaries"),
+    ("windows", "summary windows"),
+    ("summary_messages", "summary messages"),
+    ("summary_repeats", "  of them sent again (same ID, counted once)"),
+    ("clients_summarised", "clients that have summaries"),
+    ("sent_again_though_acknowledged", "repeats by clients, acknowledged again"),
+    ("received_twice_by_mp", "10907 received twice by the management point"),
+    ("unacknowledged", "10907 sent and never acknowledged"),
+    ("unacknowledged_counted", "  of them counted all the same"),
+    ("missing", "missing"),
+    ("doubled", "counted more than once"),
+    ("others_acknowledged", "other messages acknowledged"),
+    ("others_received", "  received, bytes equal"),
+    ("changed", "changed on their way"),
+)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--log", required=True, action="append", help="journal of sample_mp")
+    parser.add_argument("--journal", required=True, action="append", help="journal of storm")
+    parser.add_argument("--json", help="write the figures to this file")
+    parser.add_argument("--quiet", action="store_true", help="print faults only")
+    args = parser.parse_args()
+
+    storm, point = Storm(), ManagementPoint()
+    for path in args.journal:
+        storm.read(path)
+    for path in args.log:
+        point.read(path)
+    books = compare(storm, point)
+    if args.json:
+        with open(args.json, "w", encoding="ascii") as out:
+            json.dump(books, out, indent=2)
+            out.write("\n")
+    if not args.quiet:
+        for name, words in WORDS:
+            print(f"  {words:<48} {books[name]:>10}")
+    for fault in books["faults"][:20]:
+        print("  FAULT: " + fault)
+    print("  the books " + ("do NOT balance" if books["faults"] else "balance"))
+    return 1 if books["faults"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
