@@ -6,6 +6,7 @@
  * that also answers. The control port makes it slow, wrong, empty, broken or gone.
  */
 #include "tests/tools/sample_mp.h"
+#include "tests/tools/tool_base.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -172,8 +173,7 @@ int main(int argc, char **argv)
 	read_options(&mp.opt, argc, argv);
 	signal(SIGPIPE, SIG_IGN);
 	mp.log = mp.fd = mp.box.dir = -1;
-	mp.base = event_base_new();
-	CHECK(mp.base);
+	mp.base = tool_base_new();
 	LIST_INIT(&mp.conns);
 	ccm_reader_init(&mp.reader);
 	strbuf_init(&mp.line, 65536);

@@ -5,6 +5,7 @@
  * do. Every answer is checked; whatever was acknowledged is in the journal first.
  */
 #include "tests/tools/storm.h"
+#include "tests/tools/tool_base.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -275,8 +276,7 @@ int main(int argc, char **argv)
 		fault("not ADDR:PORT", s.opt.target);
 	if (storm_journal_open(&s) < 0)
 		fault("cannot write", s.opt.journal);
-	s.base = event_base_new();
-	CHECK(s.base);
+	s.base = tool_base_new();
 	s.has_bar = isatty(STDERR_FILENO);
 	ccm_builder_init(&s.builder, s.opt.seed, s.opt.variants, s.opt.host);
 	storm_clients_start(&s);
