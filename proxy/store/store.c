@@ -1,0 +1,400 @@
+#include "proxy/base/clock.h"
+#include "proxy/base/metrics.h"
+#include "proxy/base/siphash.h"
+#include "proxy/store/resp.h"
+#include "proxy/store/store_impl.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CALL_RECORDS 512
+/* Requests may travel along with records: a call ends when it is this large. */
+#define CALL_BYTES ((size_t)1 << 20)
+/* A call carries one first and one last time: its records lie that close together. */
+#define CALL_SPAN_MS 1000
+#define MAX_PREFIX   64
+
+const char *store_rc_name(enum store_rc rc)
+{
+	switch (rc) {
+	case STORE_OK:
+		return "ok";
+	case STORE_REFUSED:
+		return "refused";
+	case STORE_UNKNOWN:
+		return "unknown";
+	}
+	UNREACHABLE("store_rc");
+}
+
+uint64_t record_digest(struct slice message_id)
+{
+	/* "statweir" and "message1" as big-endian numbers; part of the data, never changed. */
+	static const struct siphash_key key = {0x7374617477656972u, 0x6d65737361676531u};
+
+	return siphash(&key, message_id);
+}
+
+/* --- rounds ------------------------------------------------------------------------- */
+
+bool store_may_absorb(const struct store *s)
+{
+	return !s->is_closing && link_is_up(s->link) && s->is_durable && s->is_ours;
+}
+
+void store_kick(struct store *s)
+{
+	event_active(s->kick, EV_TIMEOUT, 0);
+}
+
+static void count_pending(struct store *s, int64_t n)
+{
+	s->n_pending += n;
+	metric_set(M_STORE_PENDING, s->n_pending);
+}
+
+/* Answer all of a list, which nobody else may reach meanwhile: done() may add again. */
+static void answer_records(struct store *s, struct record_list *list, enum store_rc rc)
+{
+	struct record *r;
+
+	while ((r = STAILQ_FIRST(list)) != NULL) {
+		STAILQ_REMOVE_HEAD(list, link);
+		count_pending(s, -1);
+		r->done(r, rc);
+	}
+}
+
+static void refuse_queued(struct store *s)
+{
+	for (unsigned k = 0; k < s->n_shards; k++) {
+		struct record_list list = STAILQ_HEAD_INITIALIZER(list);
+
+		STAILQ_CONCAT(&list, &s->shards[k].queue);
+		s->n_queued -= s->shards[k].n_queued;
+		s->shards[k].n_queued = 0;
+		answer_records(s, &list, STORE_REFUSED);
+	}
+}
+
+static void finish_absorb(struct call *c, enum store_rc rc, const redisReply *reply)
+{
+	struct store *s = c->s;
+	struct record_list list = STAILQ_HEAD_INITIALIZER(list);
+	int64_t n_new, n_counted = c->n_counted;
+
+	if (rc == STORE_OK && reply->type != REDIS_REPLY_INTEGER)
+		rc = STORE_UNKNOWN;
+	if (rc == STORE_OK) {
+		n_new = reply->integer;
+		metric_add(M_ABSORBED_UNIQUE, n_new);
+		metric_add(M_ABSORBED_DUPLICATE, n_counted - n_new);
+	}
+	STAILQ_CONCAT(&list, &c->records);
+	call_free(c);
+	s->n_round--;
+	if (s->n_round == 0 && s->n_queued > 0)
+		store_kick(s);
+	answer_records(s, &list, rc);
+}
+
+/* Move records from the queue of a shard into a call: those that fit. */
+static void take_records(struct shard *sh, struct call *c, int64_t *first_ms, int64_t *last_ms)
+{
+	struct record *r;
+	size_t bytes = 0;
+
+	while (c->n_records < CALL_RECORDS && (r = STAILQ_FIRST(&sh->queue)) != NULL) {
+		if (c->n_records == 0)
+			*first_ms = *last_ms = r->at_ms;
+		else if (r->at_ms > *first_ms + CALL_SPAN_MS || r->at_ms < *last_ms - CALL_SPAN_MS)
+			break;
+		else if (bytes + r->raw.n > CALL_BYTES)
+			break;
+		if (r->at_ms < *first_ms)
+			*first_ms = r->at_ms;
+		if (r->at_ms > *last_ms)
+			*last_ms = r->at_ms;
+		bytes += r->raw.n;
+		STAILQ_REMOVE_HEAD(&sh->queue, link);
+		STAILQ_INSERT_TAIL(&c->records, r, link);
+		c->n_records++;
+		c->n_counted += !r->is_seen_only;
+		sh->n_queued--;
+	}
+}
+
+static bool carries_raw(const struct record *r)
+{
+	return r->raw.n > 0 && !r->is_seen_only;
+}
+
+static void put_record(struct strbuf *b, const struct record *r)
+{
+	struct slice rule = r->rule;
+
+	if (r->is_seen_only)
+		rule.n = 0;
+	else if (rule.n == 0)
+		rule = SLICE("?"); /* the empty name says: seen only */
+	resp_bulk(b, r->client);
+	resp_number(b, (int64_t)r->digest);
+	resp_bulk(b, rule);
+}
+
+/* How long dedupe sets are kept after their window was last written to. */
+static int64_t keep_s(const struct store *s)
+{
+	return s->conf->window_ms * 3 / 1000;
+}
+
+static bool send_absorb(struct store *s, struct shard *sh)
+{
+	struct call *c = call_new(s, finish_absorb);
+	int64_t first_ms = 0, last_ms = 0;
+	const struct record *r;
+	unsigned n_raw = 0;
+
+	if (c == NULL)
+		return false;
+	take_records(sh, c, &first_ms, &last_ms);
+	s->n_queued -= c->n_records;
+	STAILQ_FOREACH (r, &c->records, link)
+		n_raw += carries_raw(r);
+	call_begin(c, "absorb", sh, 4 + (size_t)c->n_records * 3 + (size_t)n_raw * 2);
+	resp_number(&c->cmd, first_ms);
+	resp_number(&c->cmd, last_ms);
+	resp_number(&c->cmd, keep_s(s));
+	resp_number(&c->cmd, c->n_records);
+	STAILQ_FOREACH (r, &c->records, link)
+		put_record(&c->cmd, r);
+	for (r = n_raw > 0 ? STAILQ_FIRST(&c->records) : NULL; r != NULL; r = STAILQ_NEXT(r, link))
+		if (carries_raw(r)) {
+			resp_bulk(&c->cmd, r->client);
+			resp_bulk(&c->cmd, r->raw);
+		}
+	s->n_round++;
+	metric_add(M_STORE_RECORDS, c->n_records);
+	call_send(c);
+	return true;
+}
+
+static void start_round(struct store *s)
+{
+	for (unsigned k = 0; k < s->n_shards && s->n_queued > 0; k++)
+		if (s->shards[k].n_queued > 0 && !send_absorb(s, &s->shards[k]))
+			break;
+	if (s->n_round == 0)
+		refuse_queued(s); /* no memory for a single call */
+}
+
+/* Between turns: what could not be sent is refused here, never from inside a call. */
+static void on_kick(evutil_socket_t fd, short what, void *arg)
+{
+	struct store *s = arg;
+	struct call *c;
+
+	(void)fd;
+	(void)what;
+	OBJ_CHECK(s, STORE_MAGIC);
+	clock_touch();
+	while ((c = STAILQ_FIRST(&s->dead)) != NULL) {
+		STAILQ_REMOVE_HEAD(&s->dead, entry);
+		metric_add(M_STORE_ERRORS, 1);
+		c->finish(c, STORE_REFUSED, NULL);
+	}
+	if (s->n_queued == 0)
+		return;
+	if (!store_may_absorb(s))
+		refuse_queued(s);
+	else if (s->n_round == 0)
+		start_round(s);
+}
+
+void store_add(struct store *s, struct record *r)
+{
+	struct shard *sh = &s->shards[shard_of_client(r->client, s->n_shards)];
+
+	STAILQ_INSERT_TAIL(&sh->queue, r, link);
+	sh->n_queued++;
+	s->n_queued++;
+	count_pending(s, 1);
+}
+
+void store_commit(struct store *s)
+{
+	if (s->n_queued == 0 || s->n_round > 0)
+		return;
+	if (store_may_absorb(s))
+		start_round(s);
+	else
+		store_kick(s);
+}
+
+/* --- life --------------------------------------------------------------------------- */
+
+static void on_link_up(void *arg)
+{
+	struct store *s = arg;
+
+	store_check_begin(s);
+}
+
+static void on_link_down(void *arg, const char *why)
+{
+	struct store *s = arg;
+
+	store_check_lost(s, why);
+	store_kick(s);
+}
+
+void store_tick(struct store *s)
+{
+	OBJ_CHECK(s, STORE_MAGIC);
+	link_tick(s->link);
+	store_check_tick(s);
+	if (s->n_queued > 0 && s->n_round == 0)
+		store_kick(s);
+}
+
+bool store_is_ready(const struct store *s)
+{
+	return store_may_absorb(s) && s->n_pending < s->conf->redis_max_pending;
+}
+
+const char *store_state(const struct store *s)
+{
+	if (s->why[0] != '\0')
+		return s->why;
+	if (s->n_pending >= s->conf->redis_max_pending)
+		return "too many messages wait for Redis (redis.max_pending)";
+	return "ok";
+}
+
+unsigned store_n_shards(const struct store *s)
+{
+	return s->n_shards;
+}
+
+const char *store_nonce(const struct store *s)
+{
+	return s->nonce;
+}
+
+/* Braces would decide on the slot in a cluster, blanks would be quoted in every tool. */
+static bool is_prefix_fit(const char *p)
+{
+	size_t n = strlen(p);
+
+	for (size_t i = 0; i < n; i++)
+		if (!isgraph((unsigned char)p[i]) || strchr("{}\"\\*?[]", p[i]) != NULL)
+			return false;
+	return n > 0 && n <= MAX_PREFIX;
+}
+
+static int make_shards(struct store *s)
+{
+	char(*tags)[SHARD_TAG_BYTES];
+
+	s->n_shards = (unsigned)s->conf->redis_shards;
+	s->shards = calloc(s->n_shards, sizeof(*s->shards));
+	tags = calloc(s->n_shards, sizeof(*tags));
+	if (s->shards == NULL || tags == NULL) {
+		free(tags);
+		return -ENOMEM;
+	}
+	shard_make_tags(s->n_shards, tags);
+	for (unsigned k = 0; k < s->n_shards; k++) {
+		struct shard *sh = &s->shards[k];
+
+		memcpy(sh->tag, tags[k], sizeof(sh->tag));
+		STAILQ_INIT(&sh->queue);
+		strbuf_init(&sh->key, 256);
+		strbuf_printf(&sh->key, "%s:{%s}", s->conf->redis_prefix, sh->tag);
+		if (!strbuf_ok(&sh->key))
+			s->n_shards = k; /* those that store_free() may touch */
+	}
+	free(tags);
+	return s->n_shards == (unsigned)s->conf->redis_shards ? 0 : -ENOMEM;
+}
+
+static void store_free(struct store *s)
+{
+	for (unsigned k = 0; s->shards != NULL && k < s->n_shards; k++)
+		strbuf_fini(&s->shards[k].key);
+	free(s->shards);
+	store_calls_fini(s);
+	if (s->kick != NULL)
+		event_free(s->kick);
+	s->magic = 0;
+	free(s);
+}
+
+static int check_conf(const struct conf *conf)
+{
+	if (!is_prefix_fit(conf->redis_prefix)) {
+		log_line(LOG_ERROR, "configuration",
+			 "setting=redis.prefix error=\"1 to %d printable characters, none of "
+			 "{}*?[] quotes or backslash\"",
+			 MAX_PREFIX);
+		return -EINVAL;
+	}
+	if (conf->redis_shards < 1 || conf->redis_shards > SHARD_MAX)
+		return -EINVAL;
+	return 0;
+}
+
+int store_open(struct store **out, struct event_base *base, const struct conf *conf)
+{
+	struct store *s;
+	struct link_env env;
+	int rc = check_conf(conf);
+
+	if (rc < 0)
+		return rc;
+	s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return -ENOMEM;
+	s->magic = STORE_MAGIC;
+	s->conf = conf;
+	s->base = base;
+	STAILQ_INIT(&s->dead);
+	STAILQ_INIT(&s->spare);
+	snprintf(s->why, sizeof(s->why), "connecting to Redis");
+	s->kick = event_new(base, -1, 0, on_kick, s);
+	env = (struct link_env){.arg = s, .up = on_link_up, .down = on_link_down};
+	rc = s->kick == NULL ? -ENOMEM : make_shards(s);
+	if (rc == 0)
+		rc = link_open(&s->link, base, conf, &env);
+	if (rc == -EINVAL)
+		log_line(LOG_ERROR, "configuration",
+			 "setting=redis.server error=\"embedded, unix:/PATH of at most 107 bytes, "
+			 "or HOST:PORT\"");
+	if (rc < 0) {
+		store_free(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+void store_close(struct store *s)
+{
+	struct call *c;
+
+	OBJ_CHECK(s, STORE_MAGIC);
+	s->is_closing = true;
+	link_close(s->link);
+	/* What is answered may ask again: also that is refused. */
+	while (!STAILQ_EMPTY(&s->dead) || s->n_queued > 0) {
+		while ((c = STAILQ_FIRST(&s->dead)) != NULL) {
+			STAILQ_REMOVE_HEAD(&s->dead, entry);
+			c->finish(c, STORE_REFUSED, NULL);
+		}
+		refuse_queued(s);
+	}
+	store_free(s);
+}

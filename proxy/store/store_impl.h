@@ -1,0 +1,111 @@
+/*
+ * The inside of a store, for the store_*.c files only.
+ *
+ * store.c	  life, records and rounds
+ * store_call.c	  one call: its bytes, its answer, whom an error acquits
+ * store_verbs.c  lease, seal, outbox, settle and the rest: answers as values
+ * store_check.c  does Redis keep what is configured? whose data is it?
+ */
+#ifndef STATWEIR_STORE_STORE_IMPL_H
+#define STATWEIR_STORE_STORE_IMPL_H
+
+#include "proxy/base/log.h"
+#include "proxy/base/strbuf.h"
+#include "proxy/store/link.h"
+#include "proxy/store/shard.h"
+#include "proxy/store/store.h"
+#include "proxy/store/store_check.h"
+
+#include <event2/event.h>
+#include <hiredis/hiredis.h>
+
+#define STORE_MAGIC	0x73746f72u
+#define STORE_WHY_BYTES 320
+
+STAILQ_HEAD(record_list, record);
+
+struct call;
+/* reply is NULL unless rc is STORE_OK; a reply of the wrong shape is answered as unknown. */
+typedef void call_finish_fn(struct call *c, enum store_rc rc, const struct redisReply *reply);
+
+/* A function call on its way. Owned by the store: under way, dead, or spare. */
+struct call {
+	STAILQ_ENTRY(call) entry; /* in dead or spare */
+	struct store *s;
+	struct strbuf cmd; /* kept until the answer, to be sent again if the library is missing */
+	call_finish_fn *finish;
+	unsigned n_sent;
+	struct record_list records; /* of absorb */
+	unsigned n_records, n_counted;
+	void (*done)(void); /* of the others: a function type of store.h, by finish */
+	void *arg;
+};
+STAILQ_HEAD(call_list, call);
+
+struct shard {
+	char tag[SHARD_TAG_BYTES];
+	struct strbuf key; /* "prefix:{tag}" */
+	struct record_list queue;
+	unsigned n_queued;
+};
+
+struct store {
+	unsigned magic;
+	const struct conf *conf;
+	struct event_base *base;
+	struct link *link;
+	struct event *kick; /* answers what cannot be sent, starts the next round */
+	struct shard *shards;
+	unsigned n_shards;
+	int64_t n_queued, n_pending; /* records: waiting; waiting or sent */
+	unsigned n_round;	     /* calls of the round under way */
+	struct call_list dead;	     /* to be refused by the next kick */
+	struct call_list spare;
+	unsigned n_spare;
+	bool is_closing;
+
+	/* store_check.c */
+	enum {
+		CHECK_IDLE,
+		CHECK_FACTS,
+		CHECK_META
+	} check;
+	unsigned check_waits; /* answers */
+	int64_t next_check_ms;
+	struct redis_facts facts;
+	bool is_durable; /* the last check found what conf demands */
+	bool is_ours;	 /* and our data */
+	bool is_library_sent, has_warned;
+	bool is_known;		    /* nonce was read from this Redis and must stay */
+	char nonce[33];		    /* of this deployment; empty until known */
+	char why[STORE_WHY_BYTES];  /* it is not ready; empty: it is */
+	char said[STORE_WHY_BYTES]; /* the last why in the log */
+	struct log_limit log_errors;
+};
+
+/* store.c */
+bool store_may_absorb(const struct store *s);
+void store_kick(struct store *s);
+
+/* store_call.c */
+struct call *call_new(struct store *s, call_finish_fn *finish) MUSTUSE;
+/* Put "FCALL name 1 key" for n_args more arguments. */
+void call_begin(struct call *c, const char *function, const struct shard *shard, size_t n_args);
+/* Send it; what cannot be sent is refused by the next kick, never from inside. */
+void call_send(struct call *c);
+void call_free(struct call *c);
+void store_calls_fini(struct store *s);
+/* Words for an operator about an error of Redis, into out. */
+void store_explain(const char *error, char *out, size_t room);
+/* Was a call answered with this certainly not executed? */
+bool store_error_is_refusal(const char *error);
+
+/* store_check.c */
+void store_check_begin(struct store *s);
+void store_check_tick(struct store *s);
+void store_check_lost(struct store *s, const char *why);
+/* Redis has refused a call: no records until the next check has passed, in a second. */
+void store_check_refused(struct store *s, const char *error);
+int store_send_library(struct store *s);
+
+#endif
