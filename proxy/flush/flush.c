@@ -96,6 +96,15 @@ bool flush_may_post(struct flush *f)
 	return f->may_post;
 }
 
+void flush_next(struct flush_shard *s)
+{
+	/* While stopping only by the tick: an answer may come from a store being closed. */
+	if (s->f->is_stopping)
+		return;
+	shard_step(s);
+	claim_pump(s->f);
+}
+
 void flush_tick(struct flush *f)
 {
 	for (unsigned i = 0; i < f->n_shards; i++) {

@@ -212,8 +212,7 @@ static void on_settled(void *arg, enum store_rc rc, int64_t n)
 		/* A refusal may mean that another holds the shard. */
 		s->renew_ms = clock_mono_ms();
 	}
-	shard_step(s);
-	claim_pump(f);
+	flush_next(s);
 }
 
 static void settle(struct flush_claim *k)
@@ -250,8 +249,7 @@ static void on_posted(void *arg, bool is_acknowledged, const char *why)
 	}
 	if (k->state == CLAIM_READY && (!is_ours(k) || f->is_stopping))
 		forget(k);
-	shard_step(s);
-	claim_pump(f);
+	flush_next(s);
 }
 
 static void hand_over(struct flush_claim *k, struct slice request)

@@ -109,6 +109,9 @@ struct flush {
 /* Whether the upstream can judge now, asked once a second. The form log needs nobody. */
 bool flush_may_post(struct flush *f);
 
+/* After an answer: what is next for the shard, and for the summaries of all. */
+void flush_next(struct flush_shard *s);
+
 /* Do what is next for the shard, if anything. */
 void shard_step(struct flush_shard *s);
 /* The lease is gone: forget what is not on its way. */

@@ -118,8 +118,7 @@ static void on_lease(void *arg, enum store_rc rc, int64_t n)
 	/* From when it was asked for: the answer may have been on its way for long. */
 	s->lease_until_ms = s->lease_sent_ms + FLUSH_TTL_MS;
 	s->renew_ms = s->lease_sent_ms + FLUSH_RENEW_MS;
-	shard_step(s);
-	claim_pump(s->f);
+	flush_next(s);
 }
 
 static void call_lease(struct flush_shard *s)
@@ -171,8 +170,7 @@ static void on_outbox(void *arg, enum store_rc rc, const struct claim *v, unsign
 		s->phase = PHASE_SEAL;
 	else
 		s->not_before_ms = clock_mono_ms() + FLUSH_RETRY_MS / 10;
-	claim_pump(s->f);
-	shard_step(s);
+	flush_next(s);
 }
 
 static void on_seal(void *arg, enum store_rc rc, const struct claim *v, unsigned n)
@@ -190,8 +188,7 @@ static void on_seal(void *arg, enum store_rc rc, const struct claim *v, unsigned
 		s->phase = PHASE_OUTBOX;
 	else if (n == 0 && s->phase == PHASE_SEAL)
 		s->phase = PHASE_ROTATE;
-	claim_pump(s->f);
-	shard_step(s);
+	flush_next(s);
 }
 
 static void on_rotate(void *arg, enum store_rc rc, int64_t n)
@@ -203,7 +200,7 @@ static void on_rotate(void *arg, enum store_rc rc, int64_t n)
 		trouble(s, "rotate", rc);
 	else if (s->phase == PHASE_ROTATE)
 		s->phase = PHASE_DRAIN;
-	shard_step(s);
+	flush_next(s);
 }
 
 /* One block: the slices, then their bytes. */
@@ -249,8 +246,7 @@ static void on_names(void *arg, enum store_rc rc, const struct slice *names, uns
 	s->n_names = n;
 	s->names_generation++;
 	s->wants_names = false;
-	claim_pump(s->f);
-	shard_step(s);
+	flush_next(s);
 }
 
 /* Everything is sealed and settled, or we are to stop: the next one may have it. */
