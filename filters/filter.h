@@ -27,9 +27,14 @@ struct doubt_info {
 };
 extern const struct doubt_info doubt_table[DOUBT_COUNT];
 
-enum filter_action { FILTER_PASS, FILTER_ABSORB };
+enum filter_action {
+	FILTER_PASS,
+	FILTER_ABSORB
+};
 
-#define FINDING_MAX_TEXT 128 /* bytes of client, rule and message each: longer is DOUBT_IDENTITY */
+#define FINDING_MAX_TEXT                                                        \
+	128 /* bytes of client, rule and message each: longer is DOUBT_IDENTITY \
+	     */
 
 /*
  * What was recognised: the only thing that travels from a filter to a store. The

@@ -15,7 +15,12 @@ struct name_list {
 	struct slice v[STATUS_MAX_NAMES];
 };
 
-enum status_match { STATUS_EITHER, STATUS_BOTH, STATUS_TYPE, STATUS_ID };
+enum status_match {
+	STATUS_EITHER,
+	STATUS_BOTH,
+	STATUS_TYPE,
+	STATUS_ID
+};
 
 /* Const after status_filter_init(); shared by all messages. */
 struct status_filter {

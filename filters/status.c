@@ -1,0 +1,317 @@
+#include "filters/status.h"
+
+#include "filters/scan_text.h"
+#include "proxy/base/siphash.h"
+
+#include <stdio.h>
+
+#define SEVERITY_INFO 1
+
+/* What is known of the <Status> being read. */
+struct one {
+	struct slice type;
+	bool has_number, has_severity, has_win32_error;
+	unsigned number, severity;
+	unsigned rule_rank; /* of the rule property found so far; STATUS_MAX_NAMES: none */
+	struct slice rule, client;
+	uint64_t digest; /* of the properties that are no base properties */
+	unsigned n_digested;
+};
+
+struct reading {
+	const struct status_filter *f;
+	struct arena *scratch;
+	struct scan scan;
+	struct gather text;
+	struct slice name; /* of the Property or Qualifier being read */
+	bool is_property, is_qualifier;
+	struct one now;
+	unsigned n_status, n_match;
+	enum doubt first_doubt; /* of a <Status> that does not match */
+};
+
+/* Properties that say nothing about the rule: they differ from message to message. */
+static bool is_base_property(struct slice name)
+{
+	static const char *const base[] = {"ClientID",	       "DateTime",    "MachineName",
+					   "ProcessID",	       "ThreadID",    "SiteCode",
+					   "TopLevelSiteCode", "Severity",    "EventID",
+					   "Win32ErrorCode",   "Attribute408"};
+
+	for (size_t i = 0; i < sizeof(base) / sizeof(base[0]); i++)
+		if (slice_ieq(name, slice_str(base[i])))
+			return true;
+	return false;
+}
+
+static bool is_in(const struct name_list *list, struct slice name)
+{
+	for (unsigned i = 0; i < list->n; i++)
+		if (slice_ieq(list->v[i], name))
+			return true;
+	return false;
+}
+
+/* Decimal, perhaps signed (warnings and errors may be printed so), cut to 32 bits. */
+static bool to_u32(struct slice s, uint32_t *out)
+{
+	bool is_negative = s.n > 0 && s.p[0] == '-';
+	uint64_t v;
+
+	if (slice_to_u64(slice_drop(s, is_negative), &v) < 0 || v > INT64_MAX)
+		return false;
+	*out = (uint32_t)(is_negative ? (uint64_t)0 - v : v);
+	return true;
+}
+
+/* A message number, with its severity in the upper two bits. False: not a number. */
+static bool take_number(struct one *o, struct slice value)
+{
+	uint32_t v;
+
+	if (!to_u32(value, &v))
+		return false;
+	/* Given twice and not the same: whom to believe? */
+	if (o->has_number && o->number != (v & 0xffff))
+		return false;
+	o->has_number = true;
+	o->number = v & 0xffff;
+	if (v >> 30 != 0) {
+		o->has_severity = true;
+		o->severity = v >> 30;
+	}
+	return true;
+}
+
+static bool is_number_name(struct slice name)
+{
+	return slice_ieq(name, SLICE("SMS_MessageID")) || slice_ieq(name, SLICE("MessageID"));
+}
+
+static void digest_property(struct one *o, struct slice name, struct slice value)
+{
+	static const struct siphash_key names = {0x72756c652d6e616du, 0x6573000000000001u};
+	static const struct siphash_key values = {0x72756c652d76616cu, 0x7565730000000001u};
+
+	/* Chained, so that the order of the document counts. */
+	o->digest = o->digest * 0x9e3779b97f4a7c15u + siphash(&names, name);
+	o->digest = o->digest * 0x9e3779b97f4a7c15u + siphash(&values, value);
+	o->n_digested++;
+}
+
+static enum doubt take_property(struct reading *r, struct slice value)
+{
+	struct one *o = &r->now;
+	uint32_t error;
+
+	for (unsigned i = 0; i < r->f->rule_properties.n && i < o->rule_rank; i++)
+		if (slice_ieq(r->f->rule_properties.v[i], r->name)) {
+			o->rule_rank = i;
+			o->rule = value;
+		}
+	if (is_number_name(r->name))
+		return take_number(o, value) ? DOUBT_NONE : DOUBT_CONFLICT;
+	if (slice_ieq(r->name, SLICE("ClientID")))
+		o->client = value;
+	if (slice_ieq(r->name, SLICE("Win32ErrorCode")) && (!to_u32(value, &error) || error != 0))
+		o->has_win32_error = true;
+	if (!is_base_property(r->name))
+		digest_property(o, r->name, value);
+	return DOUBT_NONE;
+}
+
+static enum doubt take_value(struct reading *r)
+{
+	struct slice value = {0};
+
+	if (!gather_end(&r->text, r->scratch, &value))
+		return DOUBT_NO_ROOM;
+	if (r->is_property)
+		return take_property(r, value);
+	if (!r->is_qualifier) {
+		if (r->now.type.n > 0)
+			return DOUBT_CONFLICT;
+		r->now.type = value;
+		return DOUBT_NONE;
+	}
+	if (is_number_name(r->name) && !take_number(&r->now, value))
+		return DOUBT_CONFLICT;
+	return DOUBT_NONE;
+}
+
+/* The three failure messages of the same family: never absorbed, whatever is configured. */
+static bool is_failure(struct slice type)
+{
+	return slice_ieq(type, SLICE("SWMtr_Status_Send_UsageReport_Failed")) ||
+	       slice_ieq(type, SLICE("SWMtr_Status_Create_UsageReport_Failed")) ||
+	       slice_ieq(type, SLICE("SWMtr_Status_WMIFailure"));
+}
+
+static bool is_coalesced_number(const struct status_filter *f, unsigned number)
+{
+	for (unsigned i = 0; i < f->n_ids; i++)
+		if (f->ids[i] == number)
+			return true;
+	return false;
+}
+
+/* Does this <Status> belong to a coalesced kind, and does nothing speak against it? */
+static enum doubt judge(const struct status_filter *f, const struct one *o)
+{
+	bool has_type = o->type.n > 0;
+	bool by_type = has_type && is_in(&f->types, o->type);
+	bool by_number = o->has_number && is_coalesced_number(f, o->number);
+	bool is_match;
+
+	if (is_failure(o->type))
+		return DOUBT_FAILURE_SIBLING;
+	if (has_type && o->has_number && by_type != by_number)
+		return DOUBT_CONFLICT;
+	switch (f->match) {
+	case STATUS_BOTH:
+		is_match = by_type && by_number;
+		break;
+	case STATUS_TYPE:
+		is_match = by_type;
+		break;
+	case STATUS_ID:
+		is_match = by_number;
+		break;
+	default:
+		is_match = by_type || by_number;
+		break;
+	}
+	if (!is_match)
+		return DOUBT_OTHER_STATUS;
+	if (o->has_severity && o->severity != SEVERITY_INFO)
+		return DOUBT_SEVERITY;
+	return o->has_win32_error ? DOUBT_WIN32_ERROR : DOUBT_NONE;
+}
+
+static enum doubt begin_status(struct reading *r)
+{
+	if (!text16_eq(text16_local(r->scan.name), "Status"))
+		return DOUBT_STATUS_ROOT;
+	r->now = (struct one){.rule_rank = STATUS_MAX_NAMES};
+	r->n_status++;
+	return DOUBT_NONE;
+}
+
+static enum doubt end_status(struct reading *r)
+{
+	enum doubt doubt = judge(r->f, &r->now);
+
+	if (doubt == DOUBT_NONE)
+		r->n_match++;
+	else if (r->first_doubt == DOUBT_NONE)
+		r->first_doubt = doubt;
+	return DOUBT_NONE;
+}
+
+static enum doubt on_start(struct reading *r)
+{
+	struct text16 name = text16_local(r->scan.name);
+
+	if (r->text.is_on)
+		return DOUBT_STATUS_XML; /* markup inside a value that we use */
+	switch (r->scan.depth) {
+	case 1:
+		return begin_status(r);
+	case 2:
+		r->is_property = r->is_qualifier = false;
+		if (text16_eq(name, "Type"))
+			gather_begin(&r->text);
+		return DOUBT_NONE;
+	case 3:
+		r->is_property = text16_eq(name, "Property");
+		r->is_qualifier = text16_eq(name, "Qualifier");
+		if (!r->is_property && !r->is_qualifier)
+			return DOUBT_NONE;
+		r->name = slice_make("", 0);
+		if (!scan_attr_text(&r->scan, "Name", r->scratch, &r->name))
+			return DOUBT_NO_ROOM;
+		gather_begin(&r->text);
+		return DOUBT_NONE;
+	default:
+		return DOUBT_NONE;
+	}
+}
+
+static enum doubt on_end(struct reading *r)
+{
+	if (r->text.is_on)
+		return take_value(r);
+	return r->scan.depth == 0 ? end_status(r) : DOUBT_NONE;
+}
+
+static enum doubt read_all(struct reading *r)
+{
+	for (;;) {
+		enum doubt doubt = DOUBT_NONE;
+
+		switch (scan_next(&r->scan)) {
+		case SCAN_START:
+			doubt = on_start(r);
+			break;
+		case SCAN_TEXT:
+			gather_add(&r->text, &r->scan);
+			break;
+		case SCAN_END:
+			doubt = on_end(r);
+			break;
+		case SCAN_DONE:
+			return DOUBT_NONE;
+		case SCAN_BAD:
+			return DOUBT_STATUS_XML;
+		case SCAN_DOCTYPE:
+			return DOUBT_DOCTYPE;
+		}
+		if (doubt != DOUBT_NONE)
+			return doubt;
+	}
+}
+
+/* Without a property that names it, a rule is known by what else the message says. */
+static bool name_rule(struct reading *r, struct status *out)
+{
+	char *p;
+
+	out->rule = r->now.rule;
+	if (out->rule.n > 0)
+		return true;
+	if (r->now.n_digested == 0)
+		return false;
+	p = arena_get(r->scratch, 24);
+	if (p == NULL)
+		return false;
+	snprintf(p, 24, "#%016llx", (unsigned long long)r->now.digest);
+	out->rule = slice_make(p, 17);
+	return true;
+}
+
+enum doubt status_read(const struct status_filter *f, struct slice text, struct arena *scratch,
+		       struct status *out)
+{
+	struct reading r;
+	enum doubt doubt;
+
+	*out = (struct status){0};
+	if (!utf16_body(&text))
+		return DOUBT_STATUS_ENCODING;
+	r.f = f;
+	r.scratch = scratch;
+	r.text.is_on = false;
+	r.is_property = r.is_qualifier = false;
+	r.n_status = r.n_match = 0;
+	r.first_doubt = DOUBT_NONE;
+	scan_init(&r.scan, text, true);
+	doubt = read_all(&r);
+	if (doubt != DOUBT_NONE)
+		return doubt;
+	if (r.first_doubt != DOUBT_NONE)
+		return r.n_match > 0 ? DOUBT_MIXED : r.first_doubt;
+	if (r.n_status > 1)
+		return DOUBT_SEVERAL;
+	out->client = r.now.client;
+	return name_rule(&r, out) ? DOUBT_NONE : DOUBT_IDENTITY;
+}

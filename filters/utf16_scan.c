@@ -1,0 +1,521 @@
+#include "filters/utf16_scan.h"
+
+enum unit_class {
+	U_NAME_START = 1, /* letters, _ and : */
+	U_NAME = 2,	  /* and digits, - and . */
+	U_SPACE = 4,
+	U_PLAIN = 8, /* nothing to look at in text: not < & ] and no control character */
+};
+
+#define L (U_NAME_START | U_NAME | U_PLAIN)
+#define D (U_NAME | U_PLAIN)
+#define S (U_SPACE | U_PLAIN)
+#define P U_PLAIN
+static const uint8_t classes[128] = {
+	0, 0, 0, 0, 0, 0, 0, 0, 0, S, S, 0, 0, S, 0, 0, /* 00 */
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 10 */
+	S, P, P, P, P, P, 0, P, P, P, P, P, P, D, D, P, /* 20: & */
+	D, D, D, D, D, D, D, D, D, D, L, P, 0, P, P, P, /* 30: < */
+	P, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, /* 40 */
+	L, L, L, L, L, L, L, L, L, L, L, P, P, 0, P, L, /* 50: ] */
+	P, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, /* 60 */
+	L, L, L, L, L, L, L, L, L, L, L, P, P, P, P, P, /* 70 */
+};
+#undef L
+#undef D
+#undef S
+#undef P
+
+static inline unsigned unit(const unsigned char *p)
+{
+	return (unsigned)p[0] | (unsigned)p[1] << 8;
+}
+
+static inline unsigned class_of(unsigned u)
+{
+	return u < 128 ? classes[u] : 0;
+}
+
+static inline size_t left(const struct scan *s)
+{
+	return (size_t)(s->end - s->p) / 2;
+}
+
+static inline unsigned peek(const struct scan *s)
+{
+	return s->p < s->end ? unit(s->p) : 0; /* NUL is no XML character: never wanted */
+}
+
+/* Units of one character that is no plain ASCII: 1 or 2, 0 when it may not stand in XML. */
+static unsigned char_units(const unsigned char *p, const unsigned char *end)
+{
+	unsigned u = unit(p);
+
+	if (u < 128)
+		return u >= 0x20 || u == '\t' || u == '\n' || u == '\r' ? 1 : 0;
+	if (u < 0xd800 || (u >= 0xe000 && u < 0xfffe))
+		return 1;
+	if (u >= 0xdc00 || end - p < 4)
+		return 0;
+	u = unit(p + 2);
+	return u >= 0xdc00 && u < 0xe000 ? 2 : 0;
+}
+
+static bool starts_with(const struct scan *s, const char *ascii)
+{
+	size_t n = strlen(ascii);
+
+	if (left(s) < n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (unit(s->p + 2 * i) != (unsigned char)ascii[i])
+			return false;
+	return true;
+}
+
+static bool skip_literal(struct scan *s, const char *ascii)
+{
+	if (!starts_with(s, ascii))
+		return false;
+	s->p += 2 * strlen(ascii);
+	return true;
+}
+
+static bool skip_space(struct scan *s)
+{
+	const unsigned char *from = s->p;
+
+	while (s->p < s->end && (class_of(unit(s->p)) & U_SPACE))
+		s->p += 2;
+	return s->p > from;
+}
+
+static bool read_name(struct scan *s, struct text16 *name)
+{
+	const unsigned char *from = s->p;
+
+	if (s->p >= s->end || !(class_of(unit(s->p)) & U_NAME_START))
+		return false;
+	while (s->p < s->end && (class_of(unit(s->p)) & U_NAME))
+		s->p += 2;
+	*name = (struct text16){from, (size_t)(s->p - from) / 2};
+	return name->n <= SCAN_NAME;
+}
+
+static int digit_of(unsigned u, unsigned base)
+{
+	if (u >= '0' && u <= '9')
+		return (int)(u - '0');
+	if (base == 16 && u >= 'a' && u <= 'f')
+		return (int)(u - 'a') + 10;
+	if (base == 16 && u >= 'A' && u <= 'F')
+		return (int)(u - 'A') + 10;
+	return -1;
+}
+
+static bool is_xml_char(uint32_t c)
+{
+	if (c < 0x20)
+		return c == '\t' || c == '\n' || c == '\r';
+	return c < 0xd800 || (c >= 0xe000 && c < 0xfffe) || (c >= 0x10000 && c < 0x110000);
+}
+
+/*
+ * A reference at p (which is '&'): its character and its units, or 0 for one that is
+ * malformed or not built in.
+ */
+static size_t read_reference(const unsigned char *p, const unsigned char *end, uint32_t *out)
+{
+	static const struct {
+		const char *name;
+		char c;
+	} known[] = {{"amp;", '&'}, {"lt;", '<'}, {"gt;", '>'}, {"quot;", '"'}, {"apos;", '\''}};
+	struct scan s = {.p = p + 2, .end = end};
+	unsigned base = 10, n_digits = 0;
+	uint32_t c = 0;
+	int d;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (skip_literal(&s, known[i].name)) {
+			*out = (unsigned char)known[i].c;
+			return (size_t)(s.p - p) / 2;
+		}
+	if (!skip_literal(&s, "#"))
+		return 0;
+	if (skip_literal(&s, "x"))
+		base = 16;
+	for (; (d = digit_of(peek(&s), base)) >= 0; s.p += 2, n_digits++) {
+		if (n_digits >= 8)
+			return 0;
+		c = c * base + (uint32_t)d;
+	}
+	if (n_digits == 0 || !is_xml_char(c) || !skip_literal(&s, ";"))
+		return 0;
+	*out = c;
+	return (size_t)(s.p - p) / 2;
+}
+
+/* Text up to the next '<' (or the end); false when something in it may not stand there. */
+static enum scan_event read_text(struct scan *s)
+{
+	const unsigned char *p = s->p;
+
+	while (p < s->end) {
+		unsigned u = unit(p), n;
+		uint32_t c;
+
+		if (class_of(u) & U_PLAIN) {
+			p += 2;
+			continue;
+		}
+		if (u == '<')
+			break;
+		if (u == '&') {
+			size_t units = read_reference(p, s->end, &c);
+
+			if (units == 0)
+				return SCAN_DOCTYPE;
+			p += 2 * units;
+			continue;
+		}
+		if (u == ']' && s->end - p >= 6 && unit(p + 2) == ']' && unit(p + 4) == '>')
+			return SCAN_BAD;
+		n = char_units(p, s->end);
+		if (n == 0)
+			return SCAN_BAD;
+		p += 2 * n;
+	}
+	s->text = (struct text16){s->p, (size_t)(p - s->p) / 2};
+	s->is_raw = false;
+	s->p = p;
+	return SCAN_TEXT;
+}
+
+/* Characters up to the ASCII text stop, which is skipped; *out is what stood before it. */
+static bool read_until(struct scan *s, const char *stop, struct text16 *out)
+{
+	const unsigned char *from = s->p;
+
+	while (s->p < s->end) {
+		unsigned n;
+
+		if (unit(s->p) == (unsigned char)stop[0] && starts_with(s, stop)) {
+			*out = (struct text16){from, (size_t)(s->p - from) / 2};
+			s->p += 2 * strlen(stop);
+			return true;
+		}
+		n = char_units(s->p, s->end);
+		if (n == 0)
+			return false;
+		s->p += 2 * n;
+	}
+	return false;
+}
+
+static enum scan_event read_value(struct scan *s, struct text16 *value)
+{
+	unsigned quote = peek(s);
+	const unsigned char *p;
+
+	if (quote != '"' && quote != '\'')
+		return SCAN_BAD;
+	s->p += 2;
+	for (p = s->p; p < s->end;) {
+		unsigned u = unit(p), n;
+		uint32_t c;
+
+		if (u == quote) {
+			*value = (struct text16){s->p, (size_t)(p - s->p) / 2};
+			s->p = p + 2;
+			return SCAN_START;
+		}
+		if (u == '<')
+			return SCAN_BAD;
+		if (u == '&') {
+			size_t units = read_reference(p, s->end, &c);
+
+			if (units == 0)
+				return SCAN_DOCTYPE;
+			p += 2 * units;
+			continue;
+		}
+		n = char_units(p, s->end);
+		if (n == 0)
+			return SCAN_BAD;
+		p += 2 * n;
+	}
+	return SCAN_BAD;
+}
+
+static bool same_text(struct text16 a, struct text16 b)
+{
+	return a.n == b.n && memcmp(a.p, b.p, a.n * 2) == 0;
+}
+
+static enum scan_event read_attr(struct scan *s)
+{
+	struct scan_attr *a = &s->attrs[s->n_attrs];
+
+	if (s->n_attrs == SCAN_ATTRS || !read_name(s, &a->name))
+		return SCAN_BAD;
+	for (unsigned i = 0; i < s->n_attrs; i++)
+		if (same_text(s->attrs[i].name, a->name))
+			return SCAN_BAD;
+	skip_space(s);
+	if (!skip_literal(s, "="))
+		return SCAN_BAD;
+	skip_space(s);
+	s->n_attrs++;
+	return read_value(s, &a->value);
+}
+
+/* Behind '<', at the name. */
+static enum scan_event read_start(struct scan *s)
+{
+	enum scan_event rc;
+
+	if (s->depth == SCAN_DEPTH || !read_name(s, &s->name))
+		return SCAN_BAD;
+	if (s->depth == 0 && s->n_roots++ > 0 && !s->may_have_roots)
+		return SCAN_BAD;
+	s->n_attrs = 0;
+	for (;;) {
+		bool has_space = skip_space(s);
+
+		if (skip_literal(s, "/>")) {
+			s->is_empty_element = true;
+			break;
+		}
+		if (skip_literal(s, ">"))
+			break;
+		if (!has_space)
+			return SCAN_BAD;
+		rc = read_attr(s);
+		if (rc != SCAN_START)
+			return rc;
+	}
+	s->open[s->depth++] = s->name;
+	return SCAN_START;
+}
+
+/* Behind '</'. */
+static enum scan_event read_end(struct scan *s)
+{
+	if (s->depth == 0 || !read_name(s, &s->name) || !same_text(s->name, s->open[s->depth - 1]))
+		return SCAN_BAD;
+	skip_space(s);
+	if (!skip_literal(s, ">"))
+		return SCAN_BAD;
+	s->depth--;
+	return SCAN_END;
+}
+
+/* One pseudo-attribute of the XML declaration; value is checked by the caller. */
+static bool read_pseudo(struct scan *s, const char *name, struct text16 *value)
+{
+	if (!skip_literal(s, name))
+		return false;
+	skip_space(s);
+	if (!skip_literal(s, "="))
+		return false;
+	skip_space(s);
+	return read_value(s, value) == SCAN_START;
+}
+
+/* Behind '<?xml' and a space: version, perhaps encoding (UTF-16), perhaps standalone. */
+static bool read_declaration(struct scan *s)
+{
+	struct text16 v;
+
+	skip_space(s);
+	if (!read_pseudo(s, "version", &v) || !text16_eq(v, "1.0"))
+		return false;
+	if (skip_space(s) && starts_with(s, "encoding")) {
+		if (!read_pseudo(s, "encoding", &v) || !text16_ieq(v, SLICE("utf-16")))
+			return false;
+		skip_space(s);
+	}
+	if (starts_with(s, "standalone")) {
+		/* A space must have come before: the last thing read was a quote, or a space. */
+		if (!(class_of(unit(s->p - 2)) & U_SPACE) || !read_pseudo(s, "standalone", &v) ||
+		    !(text16_eq(v, "yes") || text16_eq(v, "no")))
+			return false;
+		skip_space(s);
+	}
+	return skip_literal(s, "?>");
+}
+
+/* Behind '<?'. */
+static bool read_instruction(struct scan *s, bool is_first)
+{
+	struct text16 target, rest;
+
+	if (!read_name(s, &target))
+		return false;
+	if (text16_ieq(target, SLICE("xml")))
+		return is_first && text16_eq(target, "xml") && (class_of(peek(s)) & U_SPACE) &&
+		       read_declaration(s);
+	if (skip_literal(s, "?>"))
+		return true;
+	return skip_space(s) && read_until(s, "?>", &rest);
+}
+
+/* Behind '<!'. SCAN_START: a comment was skipped, go on. */
+static enum scan_event read_bang(struct scan *s)
+{
+	struct text16 rest;
+
+	if (skip_literal(s, "--"))
+		return read_until(s, "--", &rest) && skip_literal(s, ">") ? SCAN_START : SCAN_BAD;
+	if (skip_literal(s, "[CDATA[")) {
+		if (s->depth == 0 || !read_until(s, "]]>", &s->text))
+			return SCAN_BAD;
+		s->is_raw = true;
+		return SCAN_TEXT;
+	}
+	return SCAN_DOCTYPE;
+}
+
+void scan_init(struct scan *s, struct slice bytes, bool many_roots)
+{
+	/* The arrays are filled before they are read: clearing them would cost more than the scan.
+	 */
+	s->p = (const unsigned char *)bytes.p;
+	s->end = s->p + (bytes.n & ~(size_t)1);
+	s->depth = s->n_roots = s->n_attrs = 0;
+	s->is_empty_element = s->has_begun = s->is_raw = false;
+	s->may_have_roots = many_roots;
+	s->name = s->text = (struct text16){s->p, 0};
+}
+
+/* Between the roots only white space may stand. */
+static bool is_blank(struct text16 t)
+{
+	for (size_t i = 0; i < t.n; i++)
+		if (!(class_of(unit(t.p + 2 * i)) & U_SPACE))
+			return false;
+	return true;
+}
+
+enum scan_event scan_next(struct scan *s)
+{
+	enum scan_event rc;
+	bool is_first;
+
+	if (s->is_empty_element) {
+		s->is_empty_element = false;
+		s->name = s->open[--s->depth];
+		return SCAN_END;
+	}
+	for (;;) {
+		is_first = !s->has_begun;
+		s->has_begun = true;
+		if (s->p >= s->end)
+			return s->depth == 0 && s->n_roots > 0 ? SCAN_DONE : SCAN_BAD;
+		if (unit(s->p) != '<') {
+			rc = read_text(s);
+			if (rc != SCAN_TEXT || s->depth > 0)
+				return rc;
+			if (!is_blank(s->text))
+				return SCAN_BAD;
+			continue;
+		}
+		s->p += 2;
+		switch (peek(s)) {
+		case '/':
+			s->p += 2;
+			return read_end(s);
+		case '?':
+			s->p += 2;
+			if (!read_instruction(s, is_first))
+				return SCAN_BAD;
+			continue;
+		case '!':
+			s->p += 2;
+			rc = read_bang(s);
+			if (rc != SCAN_START)
+				return rc;
+			continue;
+		default:
+			return read_start(s);
+		}
+	}
+}
+
+bool text16_eq(struct text16 t, const char *ascii)
+{
+	for (size_t i = 0; i < t.n; i++)
+		if (ascii[i] == '\0' || unit(t.p + 2 * i) != (unsigned char)ascii[i])
+			return false;
+	return ascii[t.n] == '\0';
+}
+
+bool text16_ieq(struct text16 t, struct slice ascii)
+{
+	if (t.n != ascii.n)
+		return false;
+	for (size_t i = 0; i < t.n; i++) {
+		unsigned u = unit(t.p + 2 * i);
+
+		if (u >= 128 || slice_lower((char)u) != slice_lower(ascii.p[i]))
+			return false;
+	}
+	return true;
+}
+
+struct text16 text16_local(struct text16 name)
+{
+	for (size_t i = 0; i < name.n; i++)
+		if (unit(name.p + 2 * i) == ':')
+			return (struct text16){name.p + 2 * (i + 1), name.n - i - 1};
+	return name;
+}
+
+static bool put_utf8(uint32_t c, char *out, size_t *n, size_t room)
+{
+	unsigned bytes = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+
+	if (room - *n < bytes)
+		return false;
+	if (bytes == 1) {
+		out[(*n)++] = (char)c;
+		return true;
+	}
+	for (unsigned i = bytes - 1; i > 0; i--) {
+		out[*n + i] = (char)(0x80 | (c & 0x3f));
+		c >>= 6;
+	}
+	out[*n] = (char)((0xf0u << (4 - bytes)) | c);
+	*n += bytes;
+	return true;
+}
+
+bool text16_decode(struct text16 t, bool is_raw, char *out, size_t *n, size_t room)
+{
+	const unsigned char *p = t.p, *end = t.p + 2 * t.n;
+
+	while (p < end) {
+		uint32_t c = unit(p);
+		size_t units = 1;
+
+		if (c == '&' && !is_raw) {
+			units = read_reference(p, end, &c);
+			CHECK(units > 0);
+		} else if (c >= 0xd800 && c < 0xdc00) {
+			c = 0x10000 + ((c - 0xd800) << 10) + (unit(p + 2) - 0xdc00);
+			units = 2;
+		}
+		if (!put_utf8(c, out, n, room))
+			return false;
+		p += 2 * units;
+	}
+	return true;
+}
+
+const struct scan_attr *scan_attr(const struct scan *s, const char *name)
+{
+	for (unsigned i = 0; i < s->n_attrs; i++)
+		if (text16_eq(s->attrs[i].name, name))
+			return &s->attrs[i];
+	return NULL;
+}
