@@ -48,7 +48,7 @@ static enum line_rc next_line(struct reading *rd, struct slice *line)
 	size_t look = avail < room ? avail : room;
 
 	/* A lone CR where the empty line is due: its LF may never come. */
-	if (avail >= 2 && start[0] == '\r' && start[1] != '\n')
+	if (look >= 2 && start[0] == '\r' && start[1] != '\n')
 		return refuse(r, REASON_BARE_CR);
 	if (look > seen)
 		lf = memchr(start + seen, '\n', look - seen);
@@ -73,9 +73,11 @@ static bool may_start(const struct reading *rd)
 	const char *p = rd->buf + rd->r->at;
 	size_t n = rd->n - rd->r->at;
 
+	if (n == 0)
+		return true;
 	if (rd->is_response)
 		return memcmp(p, "HTTP/1.", n < 7 ? n : 7) == 0;
-	return n == 0 || char_is(p[0], CHAR_TOKEN) || p[0] == '\r' || p[0] == '\n';
+	return char_is(p[0], CHAR_TOKEN) || p[0] == '\r' || p[0] == '\n';
 }
 
 static enum line_rc read_start(struct reading *rd)
@@ -145,6 +147,8 @@ static enum line_rc read_head(struct reading *rd)
 
 	if (r->reason != REASON_NONE)
 		return LINE_BAD;
+	if (rd->n == 0)
+		return LINE_MORE;
 	if (!r->has_start) {
 		rc = read_start(rd);
 		if (rc != LINE_WHOLE)

@@ -14,6 +14,21 @@ static void test_L1_lone_cr_refused(void **state)
 	assert_refused(TRY_REQUEST, SLICE("GET / HTTP/1.1\rHost: a\r\n"), REASON_BARE_CR);
 }
 
+/* Found by fuzzing: the limit came first in pieces, the lone CR in the whole. */
+static void test_L1_lone_cr_behind_the_limit_of_the_head(void **state)
+{
+	static const char text[] = "GET / HTTP/1.1\r\nHost: a\r\n\rX";
+	struct http_limits lim = try_limits;
+	struct try_result t;
+
+	(void)state;
+	for (lim.head = 26; lim.head <= 27; lim.head++) {
+		try_head(TRY_REQUEST, slice_str(text), &lim, &t);
+		assert_int_equal(t.reason, lim.head == 26 ? REASON_HEAD_LONG : REASON_BARE_CR);
+		try_free(&t);
+	}
+}
+
 static void test_L2_lone_lf_refused_at_once(void **state)
 {
 	static const struct refusal bad[] = {
@@ -359,6 +374,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_L1_lone_cr_refused),
+		cmocka_unit_test(test_L1_lone_cr_behind_the_limit_of_the_head),
 		cmocka_unit_test(test_L2_lone_lf_refused_at_once),
 		cmocka_unit_test(test_L3_folded_line_refused),
 		cmocka_unit_test(test_L4_space_before_colon_refused),

@@ -290,6 +290,16 @@ static void test_reader_refused_stays_refused(void **state)
 	assert_int_equal(r.reason, REASON_BARE_LF);
 }
 
+static void test_reader_nothing_yet_is_more(void **state)
+{
+	struct http_reader r = {0};
+	struct http_head head;
+
+	(void)state;
+	assert_int_equal(http_read_request(&r, NULL, 0, &try_limits, &head), HTTP_MORE);
+	assert_int_equal(http_read_response(&r, NULL, 0, false, &try_limits, &head), HTTP_MORE);
+}
+
 /* The classes as the RFCs write them, against the table. */
 static void test_chars_table_is_the_grammar(void **state)
 {
@@ -330,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_L17_request_line_limit),
 		cmocka_unit_test(test_L21_http2_preface_refused),
 		cmocka_unit_test(test_reader_refused_stays_refused),
+		cmocka_unit_test(test_reader_nothing_yet_is_more),
 		cmocka_unit_test(test_chars_table_is_the_grammar),
 	};
 
