@@ -23,8 +23,8 @@ class Storm:
     """The journals of all storms."""
 
     def __init__(self):
-        self.acknowledged = {}  # ID of a 10907: (client, crc)
-        self.uncertain = {}  # ID of a 10907 sent without an acknowledgement: client
+        self.acknowledged = {}  # ID of a 10907: (client, rule, crc)
+        self.uncertain = {}  # ID of a 10907 without an acknowledgement: (client, rule)
         self.others = {}  # ID of another message: (kind, crc)
         self.repeats = 0
 
@@ -37,15 +37,15 @@ class Storm:
                     self.take(words)
 
     def take(self, words):
-        what, kind, ident, client, _rule, _sent, _bytes, crc, _reply = words
+        what, kind, ident, client, rule, _sent, _bytes, crc, _reply = words
         if what == "D":
             self.repeats += 1
         elif kind == "rule" and what == "A":
-            self.acknowledged[ident] = (client, crc)
+            self.acknowledged[ident] = (client, rule, crc)
             self.uncertain.pop(ident, None)
         elif kind == "rule" and what == "U":
             if ident not in self.acknowledged:
-                self.uncertain[ident] = client
+                self.uncertain[ident] = (client, rule)
         elif what == "A" and kind in ASYNC_OTHERS:
             self.others[ident] = (kind, crc)
 
@@ -58,6 +58,7 @@ class ManagementPoint:
         self.others = {}  # ID of any other message with an envelope: crc
         self.windows = {}  # window ID: (client, messages)
         self.parts = {}  # window ID: set of part numbers
+        self.rules_told = collections.Counter()  # (client, rule): messages
         self.announced = {}  # window ID: number of parts it says it has
         self.summary_ids = set()
         self.summary_repeats = 0
@@ -95,7 +96,15 @@ class ManagementPoint:
             self.faults.append(f"window {window} says {self.windows[window]} and {said}")
         if self.announced.setdefault(window, int(total)) != int(total):
             self.faults.append(f"window {window} has two numbers of parts")
-        self.parts.setdefault(window, set()).add(int(number))
+        seen = self.parts.setdefault(window, set())
+        if int(number) not in seen:
+            seen.add(int(number))
+            self.take_rules(subject.upper(), fields.get("rules", ""))
+
+    def take_rules(self, client, rules):
+        for item in filter(None, rules.split(",")):
+            rule, _, times = item.partition("*")
+            self.rules_told[client, rule] += int(times or 1)
 
     def check_parts(self):
         for window, seen in self.parts.items():
@@ -104,16 +113,29 @@ class ManagementPoint:
                 self.faults.append(f"window {window}: parts {sorted(seen)} of {len(want)}")
 
 
+def compare_rules(storm, point, through):
+    """Do summaries name every client's rules, and no others? (not told, never sent)"""
+    sent = collections.Counter(
+        (client, rule)
+        for ident, (client, rule, _) in storm.acknowledged.items()
+        if ident not in through
+    )
+    perhaps = collections.Counter(storm.uncertain.values())
+    untold = sum((sent - point.rules_told).values())
+    invented = sum((point.rules_told - sent - perhaps).values())
+    return untold, invented
+
+
 def compare(storm, point):
     """The books as a dictionary; 'faults' is empty when they balance."""
     point.check_parts()
     faults = list(point.faults)
     through = {i for i in storm.acknowledged if i in point.rules}
     expected = collections.Counter(
-        client for ident, (client, _) in storm.acknowledged.items() if ident not in through
+        client for ident, (client, _, _) in storm.acknowledged.items() if ident not in through
     )
     uncertain = collections.Counter(
-        client for ident, client in storm.uncertain.items() if ident not in point.rules
+        client for ident, (client, _) in storm.uncertain.items() if ident not in point.rules
     )
     counted = collections.Counter()
     for client, messages in point.windows.values():
@@ -130,7 +152,11 @@ def compare(storm, point):
     if doubled:
         faults.append(f"{doubled} messages are counted more than once")
 
-    changed = sum(point.rules[i] != storm.acknowledged[i][1] for i in through)
+    untold, invented = compare_rules(storm, point, through)
+    if untold or invented:
+        faults.append(f"rules of clients: {untold} not told, {invented} told and never sent")
+
+    changed = sum(point.rules[i] != storm.acknowledged[i][2] for i in through)
     lost = sum(i not in point.others for i in storm.others)
     changed += sum(point.others.get(i, crc) != crc for i, (_, crc) in storm.others.items())
     if lost:
@@ -152,6 +178,9 @@ def compare(storm, point):
         "unacknowledged_counted": uncertain_counted,
         "missing": missing,
         "doubled": doubled,
+        "rules_told": sum(point.rules_told.values()),
+        "rules_untold": untold,
+        "rules_invented": invented,
         "others_acknowledged": len(storm.others),
         "others_received": len(storm.others) - lost,
         "changed": changed,
@@ -173,6 +202,9 @@ WORDS = (
     ("unacknowledged_counted", "  of them counted all the same"),
     ("missing", "missing"),
     ("doubled", "counted more than once"),
+    ("rules_told", "messages told by client and rule in summaries"),
+    ("rules_untold", "  acknowledged and not among them"),
+    ("rules_invented", "  among them and never sent"),
     ("others_acknowledged", "other messages acknowledged"),
     ("others_received", "  received, bytes equal"),
     ("changed", "changed on their way"),

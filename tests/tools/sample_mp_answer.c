@@ -77,6 +77,20 @@ static void put_value(struct strbuf *b, const char *name, struct slice v)
 	}
 }
 
+/* InsertionString5 and on: "RULE,RULE*n,...", which rules and how many messages of each. */
+static void put_rules(struct strbuf *b, const struct ccm_view *v)
+{
+	const char *sep = " rules=";
+
+	for (unsigned i = 4; i < CCM_READ_STRINGS; i++) {
+		if (v->string[i].n == 0 || memchr(v->string[i].p, ' ', v->string[i].n))
+			continue;
+		strbuf_put_str(b, sep);
+		strbuf_put(b, v->string[i]);
+		sep = ",";
+	}
+}
+
 static int64_t wall_ms(void)
 {
 	struct timespec t;
@@ -102,6 +116,7 @@ static void put_summary(struct mp *mp, struct strbuf *b, const struct ccm_view *
 	put_value(b, " part=", part);
 	put_value(b, " messages=", messages);
 	put_value(b, " subject=", v->subject);
+	put_rules(b, v);
 	if (!is_repeat && slice_istarts(part, SLICE("1/")) && slice_to_u64(messages, &n) == 0)
 		mp->summarised += n;
 }

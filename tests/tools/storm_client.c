@@ -321,6 +321,7 @@ void storm_clients_start(struct storm *s)
 	STAILQ_INIT(&s->waiting);
 	SLIST_INIT(&s->idle);
 	s->start_us = s->last_us = http_client_now_us();
+	s->next_progress_us = s->start_us + 1000000;
 	for (uint32_t i = 0; i < s->opt.connections; i++) {
 		open_connection(s, &s->conns[i], on_reply);
 		SLIST_INSERT_HEAD(&s->idle, &s->conns[i], link);
