@@ -49,9 +49,89 @@ UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(B)/%)
 
-.PHONY: all tools unit fuzz-replay
+.PHONY: all tools unit fuzz-replay demo run check check-lint check-build check-unit check-fuzz \
+	check-func lint fuzz bench format install clean help setup-%
+.DEFAULT_GOAL := help
+
 all: $(B)/statweir tools
 tools: $(TOOLS)
+
+# Packages, said before they are installed; nothing happens when all are there.
+setup-%:
+	@deploy/setup.sh $(subst -, ,$*)
+
+help:
+	@echo "make demo                     watch the flood of KB 924842 become a trickle (KEEP=1 stays up)"
+	@echo "make run UPSTREAM=host:port   build and run in front of a management point"
+	@echo "make check                    all tests"
+	@echo "make lint                     layout, sizes, layers, banned calls"
+	@echo "make fuzz [T=name] [SECS=60]  fuzz one target, or each"
+	@echo "make bench                    beside HAProxy and nginx, CPU time per request"
+	@echo "make format                   clang-format the tree"
+	@echo "make install [DESTDIR=] [PREFIX=/usr/local]"
+	@echo "make clean"
+
+demo: setup-build-run
+	@$(MAKE) --no-print-directory -j2 all
+	@tests/demo.sh
+
+run: setup-build-run
+	@test -n "$(UPSTREAM)" || { echo "say which management point: make run UPSTREAM=host:port"; exit 64; }
+	@$(MAKE) --no-print-directory -j2 $(B)/statweir
+	@mkdir -p build/run-state
+	$(B)/statweir --listen 127.0.0.1:8080 --upstream $(UPSTREAM) --admin 127.0.0.1:9180 --state build/run-state
+
+check: setup-build-run-check
+	@$(MAKE) --no-print-directory check-lint
+	@$(MAKE) --no-print-directory check-build
+	@$(MAKE) --no-print-directory check-unit
+	@$(MAKE) --no-print-directory check-fuzz
+	@$(MAKE) --no-print-directory check-func
+	@echo "make check: everything passed"
+
+check-lint:
+	@tests/lint/run.sh
+check-build:
+	@$(MAKE) --no-print-directory -s -j2 V=@ all
+	@$(MAKE) --no-print-directory -s -j2 CC=clang B=build/clang all
+check-unit:
+	@$(MAKE) --no-print-directory -s -j2 SAN=1 CC=clang B=build/san all unit
+	@tests/run_unit.sh $(UNIT_SRC:%.c=build/san/%)
+check-fuzz:
+	@$(MAKE) --no-print-directory -s -j2 SAN=1 CC=clang B=build/san fuzz-replay
+	@tests/run_fuzz_replay.sh build/san
+check-func:
+	@STATWEIR_BIN=build/san/statweir /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/func
+
+lint: setup-check
+	@tests/lint/run.sh
+
+FUZZ_TARGETS := $(if $(T),$(T),$(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC)))
+SECS ?= 60
+fuzz: setup-build
+	@for t in $(FUZZ_TARGETS); do $(MAKE) --no-print-directory -s CC=clang SAN=1 B=build/fuzz \
+		CFLAGS="-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -DSTATWEIR_DEBUG" \
+		build/fuzz/run_$$t || exit 1; \
+		mkdir -p build/fuzz/corpus/$$t build/fuzz/findings; \
+		build/fuzz/run_$$t -max_total_time=$(SECS) -print_final_stats=1 -artifact_prefix=build/fuzz/findings/$$t- \
+			build/fuzz/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
+
+build/fuzz/run_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libstatweir.a
+	$(V)$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS) -lexpat -lz
+
+bench: setup-build-run-bench
+	@$(MAKE) --no-print-directory -j2 all
+	@/usr/bin/python3 tests/bench/bench.py $(BENCH_ARGS)
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+PREFIX ?= /usr/local
+install: $(B)/statweir
+	install -D -m 755 $(B)/statweir $(DESTDIR)$(PREFIX)/sbin/statweir
+
+clean:
+	rm -rf build
 
 $(B)/libstatweir.a: $(LIB_OBJ) $(LLHTTP_OBJ)
 	$(V)rm -f $@ && ar rcs $@ $^

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Run every lint of this folder; the closing line counts them.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+passed=0
+failed=0
+for lint in tests/lint/lint_*.sh; do
+	if out=$(bash "$lint" 2>&1); then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "FAIL $lint"
+		echo "$out" | head -n 40
+	fi
+done
+echo "lint: $passed passed, $failed failed"
+[ "$failed" = 0 ]
