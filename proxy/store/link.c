@@ -284,11 +284,14 @@ void link_drop(struct link *l, const char *why)
 static void on_disconnect(const redisAsyncContext *ac, int status)
 {
 	struct link *l = ac->data;
+	char why[160];
 
 	OBJ_CHECK(l, LINK_MAGIC);
-	if (l->ac == ac)
-		went_down(l,
-			  status == REDIS_OK || ac->errstr == NULL ? "disconnected" : ac->errstr);
+	if (l->ac != ac)
+		return;
+	snprintf(why, sizeof(why), "the connection to Redis was lost: %.100s",
+		 status == REDIS_OK || ac->errstr == NULL ? "closed" : ac->errstr);
+	went_down(l, why);
 }
 
 static void is_up(struct link *l)
@@ -380,7 +383,7 @@ static void greet(struct link *l)
 	strbuf_fini(&cmd);
 	if (rc == 0)
 		return;
-	snprintf(l->must_drop, sizeof(l->must_drop), "redis.password_file \"%.80s\": %s",
+	snprintf(l->must_drop, sizeof(l->must_drop), "redis.password_file %.80s: %s",
 		 l->conf->redis_password_file, strerror(-rc));
 }
 

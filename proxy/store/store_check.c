@@ -106,13 +106,13 @@ static void judge_facts(struct store *s)
 {
 	char why[STORE_WHY_BYTES];
 
-	s->is_durable = facts_are_enough(&s->facts, (enum conf_durability)s->conf->durability, why,
-					 sizeof(why));
-	if (s->is_durable) {
+	if (facts_are_enough(&s->facts, (enum conf_durability)s->conf->durability, why,
+			     sizeof(why))) {
 		warn_once(s);
 		check_meta(s);
 		return;
 	}
+	s->is_durable = false;
 	check_failed_with(s, why);
 	/* The name may lead to another server by now. */
 	if (strcmp(s->facts.role, "slave") == 0)
