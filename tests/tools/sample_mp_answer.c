@@ -100,7 +100,7 @@ static int64_t wall_ms(void)
 }
 
 /* InsertionString1 is "WINDOW PART/PARTS", InsertionString2 begins with "messages=N". */
-static void put_summary(struct mp *mp, struct strbuf *b, const struct ccm_view *v, bool is_repeat)
+static void put_summary(struct mp *mp, struct strbuf *b, const struct ccm_view *v, bool is_new)
 {
 	struct slice first = v->string[0];
 	const char *sp = first.n > 0 ? memchr(first.p, ' ', first.n) : NULL;
@@ -117,7 +117,7 @@ static void put_summary(struct mp *mp, struct strbuf *b, const struct ccm_view *
 	put_value(b, " messages=", messages);
 	put_value(b, " subject=", v->subject);
 	put_rules(b, v);
-	if (!is_repeat && slice_istarts(part, SLICE("1/")) && slice_to_u64(messages, &n) == 0)
+	if (is_new && slice_istarts(part, SLICE("1/")) && slice_to_u64(messages, &n) == 0)
 		mp->summarised += n;
 }
 
@@ -140,7 +140,7 @@ static void put_line(struct mp *mp, const struct http_msg *m, const struct ccm_v
 	put_value(b, " method=", m->method);
 	put_value(b, " path=", m->target);
 	if (a->kind == MP_SUMMARY)
-		put_summary(mp, b, v, is_repeat);
+		put_summary(mp, b, v, is_taken && !is_repeat);
 	strbuf_put_str(b, "\n");
 	mp->repeated += is_repeat;
 }
