@@ -74,7 +74,7 @@ struct http_head {
 	/* Both */
 	uint8_t minor; /* of HTTP/1.minor: 0 or 1; 1.2 to 1.9 are read as 1 */
 	enum framing framing;
-	uint64_t length;	/* with FRAMING_LENGTH */
+	uint64_t length;	/* of Content-Length, also where the framing is FRAMING_NONE */
 	bool keep_alive;	/* the connection may be used again after this message */
 	bool expects_continue;	/* Expect: 100-continue, 1.1, with a body */
 	bool has_upgrade;	/* asked for, or answered with, another protocol */
@@ -83,7 +83,7 @@ struct http_head {
 	bool has_date;
 	unsigned via_count;	/* how often our pseudonym stands in Via */
 	struct slice content_type;
-	struct slice content_encoding;
+	struct slice content_encoding; /* "several" where the field is repeated */
 	size_t head_bytes;	/* of the start line and header section, with the empty line */
 	unsigned n_fields;
 	struct field fields[HTTP_MAX_FIELDS];

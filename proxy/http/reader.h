@@ -14,7 +14,9 @@
 #include "proxy/http/reason.h"
 
 struct http_limits {
-	size_t request_line, field_line, head, method;
+	size_t request_line, field_line; /* without their CRLF */
+	size_t head;			 /* start line, header section and empty line together */
+	size_t method;
 	unsigned fields;
 	struct slice pseudonym; /* ours, counted in Via */
 };
