@@ -188,6 +188,9 @@ row "  of them 10907" "$(number "$(figure "$work/direct/stats" taken.rule)")" \
 	"$(number "$(figure "$work/weir/stats" taken.rule)")"
 row "  of them summaries" "$(number "$(figure "$work/direct/stats" taken.summary)")" \
 	"$(number "$(figure "$work/weir/stats" taken.summary)")"
+row "  of them other status messages" \
+	"$(number "$(figure "$work/direct/stats" taken.status)")" \
+	"$(number "$(figure "$work/weir/stats" taken.status)")"
 row "files left in STAT.BOX" "$(number "$(figure "$work/direct/stats" box_files)")" \
 	"$(number "$(figure "$work/weir/stats" box_files)")"
 row "longest reading of STAT.BOX (ms)" "$(number "$(figure "$work/direct/stats" slowest_pass_ms)")" \
@@ -218,6 +221,7 @@ if [ "${KEEP:-}" = 1 ]; then
 	echo "Ctrl-C ends it all."
 	wait "$weir_pid"
 else
+	echo
 	echo "  statistics were at http://$admin/stats.json and /metrics; KEEP=1 keeps them up"
 fi
 exit $status
