@@ -163,6 +163,18 @@ void exch_drop_upstream(struct exchange *x)
 		upconn_drop(uc);
 }
 
+void exch_consume(struct exchange *x)
+{
+	size_t n = x->head.head_bytes;
+
+	if (!x->is_buffered)
+		return;
+	x->is_buffered = false;
+	if (x->is_read && x->head.framing == FRAMING_LENGTH)
+		n += (size_t)x->head.length;
+	iobuf_consume(&x->c->s.in, n);
+}
+
 void exch_refuse(struct exchange *x, enum reason why)
 {
 	struct conn *c = x->c;
@@ -193,6 +205,7 @@ void exch_refuse(struct exchange *x, enum reason why)
 	emit_error(out, why, x->keep_alive, x->is_received && x->head.is_head, clock_http_date(),
 		   reason_table[why].status == 503 ? 5 : 0);
 	answer = strbuf_slice(out);
+	exch_consume(x);
 	if (!conn_send(c, &answer, 1))
 		return; /* the connection has died and taken x with it */
 	exch_end(x, FATE_REFUSED, why);
@@ -206,6 +219,7 @@ static void start_request(struct exchange *x)
 	struct http_head *h = &x->head;
 
 	x->is_received = true;
+	x->is_buffered = true;
 	metric_add(M_RECEIVED, 1);
 	metric_add(M_IN_FLIGHT, 1);
 	c->n_requests++;

@@ -46,6 +46,7 @@ struct exchange {
 	bool is_recognised; /* by a filter, and counted */
 	bool must_remember; /* recognised but forwarded: a retry of it must not be counted */
 	bool is_sample;	    /* its reply teaches the acknowledgement */
+	bool is_buffered;   /* its bytes are in the connection's buffer from the head on */
 	bool is_read;	    /* request body read to its end */
 	bool is_sent;	    /* request forwarded to its end */
 	bool has_continued; /* we have sent 100 Continue ourselves */
@@ -117,6 +118,8 @@ void exch_pump_response(struct exchange *x);
 /* Let go of the upstream connection, which is not fit for others. */
 void exch_drop_upstream(struct exchange *x);
 
+/* The request is not needed any more: take it out of the connection's buffer. */
+void exch_consume(struct exchange *x);
 /* Answer with an error of our own (or just close, if the reason has none) and end. */
 void exch_refuse(struct exchange *x, enum reason why);
 /* Count the fate, free the exchange, tell the connection. */

@@ -73,7 +73,7 @@ static void on_recorded(struct record *r, enum store_rc rc)
 		if (x->c != NULL) {
 			struct conn *c = x->c;
 
-			iobuf_consume(&c->s.in, x->head.head_bytes + (size_t)x->head.length);
+			exch_consume(x);
 			/* On failure the connection dies and x would be counted as aborted. */
 			x->c = NULL;
 			c->x = NULL;
@@ -92,7 +92,6 @@ static void on_recorded(struct record *r, enum store_rc rc)
 	}
 	if (rc == STORE_UNKNOWN) {
 		/* Perhaps recorded: forwarding it as well could count it twice. */
-		iobuf_consume(&x->c->s.in, x->head.head_bytes + (size_t)x->head.length);
 		exch_refuse(x, REASON_IN_DOUBT);
 		return;
 	}

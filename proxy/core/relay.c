@@ -181,12 +181,13 @@ static void begin_relay(struct exchange *x, struct upconn *uc)
 	head = strbuf_slice(&w->out);
 	if (x->head.framing == FRAMING_NONE) {
 		(void)stream_send(&uc->s, &head, 1);
-		iobuf_consume(&x->c->s.in, x->head.head_bytes);
+		exch_consume(x);
 		request_sent(x);
 		return;
 	}
-	iobuf_consume(&x->c->s.in, x->head.head_bytes);
+	/* The head alone: the body, held or not, is now read by the pump. */
 	x->is_read = false;
+	exch_consume(x);
 	exch_start_window(x);
 	pump(x, head);
 }

@@ -1,0 +1,1 @@
+"""Rigs of the functional tests: the real statweir, a scripted management point, raw clients."""
