@@ -32,6 +32,16 @@ static int note_framing(llhttp_t *parser)
 	return -1;
 }
 
+/* llhttp 8.1 takes a tab behind a length or a coding for part of it. */
+static bool has_tab_behind(const struct field *f)
+{
+	const char *p = f == NULL ? "" : f->value.p + f->value.n;
+
+	while (*p == ' ')
+		p++;
+	return *p == '\t';
+}
+
 /* All that follows the start line, as it came: nothing of shadow.c is used here. */
 static void check_with_llhttp(const struct http_head *head, const char *buf)
 {
@@ -48,11 +58,8 @@ static void check_with_llhttp(const struct http_head *head, const char *buf)
 	llhttp_init(&parser, HTTP_REQUEST, &settings);
 	parser.data = &seen;
 	CHECK(llhttp_execute(&parser, start, sizeof(start) - 1) == HPE_OK);
-	/* llhttp refuses a tab behind a length. */
-	if (llhttp_execute(&parser, p, (size_t)(buf + head->head_bytes - p)) ==
-	    HPE_INVALID_CONTENT_LENGTH)
-		return;
-	CHECK(llhttp_get_errno(&parser) == HPE_CB_HEADERS_COMPLETE);
+	CHECK(llhttp_execute(&parser, p, (size_t)(buf + head->head_bytes - p)) ==
+	      HPE_CB_HEADERS_COMPLETE);
 	CHECK(llhttp_get_error_pos(&parser) == buf + head->head_bytes);
 	CHECK(!(seen.flags & F_CHUNKED) == (head->framing != FRAMING_CHUNKED));
 	CHECK(seen.content_length == (head->framing == FRAMING_LENGTH ? head->length : 0));
@@ -110,7 +117,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (rc == HTTP_HEAD) {
 		CHECK(whole.head_bytes <= in.n && whole.n_fields <= fuzz_limits.fields);
 		fuzz_check_same_head(&whole, &pieces);
-		check_with_llhttp(&whole, buf);
+		if (!has_tab_behind(head_find(&whole, FIELD_CONTENT_LENGTH)) &&
+		    !has_tab_behind(head_find(&whole, FIELD_TRANSFER_ENCODING)))
+			check_with_llhttp(&whole, buf);
 		check_emitted(&whole);
 	}
 	free(buf);
