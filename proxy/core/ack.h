@@ -33,7 +33,10 @@ enum ack_choice {
 	ACK_FORWARD, /* no acknowledgement to be had now: forward */
 };
 
-/* Loads what is in the state directory, or conf's template file. 0, -ENOMEM, -EINVAL (template, logged). */
+/*
+ * Loads what is in the state directory, or conf's template file. 0, -ENOMEM, -EINVAL
+ * (template, logged).
+ */
 int ack_open(struct ack_set **out, const struct conf *conf) MUSTUSE;
 void ack_close(struct ack_set *a);
 
@@ -58,12 +61,16 @@ uint64_t ack_generation(const struct ack_set *a);
 /*
  * Append the acknowledgement for a message: the template's fields in their order, a
  * fresh Date where it had one, Connection as keep_alive asks, its body with the
- * message's own ID where the samples had theirs.
+ * message's own ID where the samples had theirs. out fails if the ID is no GUID and
+ * would have to be put there: what the management point answers then isn't known.
  */
 void ack_write(const struct ack_template *t, struct slice envelope_id, uint8_t minor,
 	       bool keep_alive, const char *date, struct strbuf *out);
 
-/* Every 100 ms: pick up templates that another worker has learned (mtime of the directory, once a second). */
+/*
+ * Every 100 ms: pick up templates that another worker has learned (mtime of the
+ * directory, once a second).
+ */
 void ack_tick(struct ack_set *a);
 
 #endif

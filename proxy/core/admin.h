@@ -15,13 +15,16 @@ struct admin_env {
 	const struct conf *conf;
 	const struct metrics *slots; /* one per worker */
 	unsigned n_slots;
-	struct store *store;	     /* for the audit; borrowed */
+	struct store *store; /* for the audit; borrowed */
 	void *arg;
 	/* Is statweir ready for traffic? In words why not, else "ok". */
 	const char *(*readiness)(void *arg);
 };
 
-/* Listen on conf->admin ("off": succeeds, does nothing). 0, or -errno after one log line that names the setting. */
+/*
+ * Listen on conf->admin ("off": succeeds, does nothing). 0, or -errno after one log line
+ * that names the setting.
+ */
 int admin_open(struct admin **out, struct event_base *base, const struct admin_env *env) MUSTUSE;
 void admin_close(struct admin *a);
 /* The port it listens on, 0 when off. */

@@ -99,10 +99,11 @@ void admin_put_metrics(const struct figures *f, struct strbuf *out)
 	put_table(f, out);
 	put_gauge(out, "statweir_ledger_imbalance_messages",
 		  "Received requests without exactly one fate; must be 0", f->imbalance);
+	/* Also before the first recount, as 0: an alert needs a series to look at. */
+	put_gauge(out, "statweir_ledger_store_imbalance_messages",
+		  "Recorded messages neither summarised nor pending; must be 0",
+		  f->store_imbalance);
 	if (f->has_ledger) {
-		put_gauge(out, "statweir_ledger_store_imbalance_messages",
-			  "Recorded messages neither summarised nor pending; must be 0",
-			  f->store_imbalance);
 		put_family(out, "statweir_ledger_last_verified_timestamp_seconds", "gauge",
 			   "When the store was last recounted, in seconds since 1970");
 		strbuf_printf(out, "statweir_ledger_last_verified_timestamp_seconds %.3f\n",
@@ -141,9 +142,7 @@ void admin_put_csv(const struct figures *f, struct strbuf *out)
 	put_row(out, "statweir_mode", "mode", f->mode, 1);
 	put_row(out, "statweir_ready", "", "", f->is_ready);
 	put_row(out, "statweir_ledger_imbalance_messages", "", "", f->imbalance);
-	if (f->has_ledger)
-		put_row(out, "statweir_ledger_store_imbalance_messages", "", "",
-			f->store_imbalance);
+	put_row(out, "statweir_ledger_store_imbalance_messages", "", "", f->store_imbalance);
 	for (unsigned i = 1; i < DOUBT_COUNT; i++)
 		put_row(out, "statweir_recognition_doubtful_total", "reason", doubt_table[i].word,
 			f->sum.doubt[i]);

@@ -191,7 +191,8 @@ static void test_admin_metrics_show_the_ledger_only_when_recounted(void **state)
 	f->slots[0].v[M_LEDGER_ABSORBED] = 12345;
 	get(f, "/metrics");
 	assert_lacks(f, "statweir_ledger_absorbed_messages");
-	assert_lacks(f, "statweir_ledger_store_imbalance_messages");
+	assert_lacks(f, "statweir_ledger_last_verified");
+	assert_has(f, "\nstatweir_ledger_store_imbalance_messages 0\n");
 	recount(f);
 	get(f, "/metrics");
 	check_exposition(body_of(f));
