@@ -38,15 +38,17 @@ LIBS := -levent -lhiredis -ldeflate -linih -ljansson -lcrypto -lpthread
 ALLCFLAGS = $(STD) $(CFLAGS) $(WARN) $(HARDEN) -MMD -MP
 TESTCFLAGS = $(ALLCFLAGS) -Wno-missing-prototypes
 
-LIB_SRC  := $(filter-out proxy/core/main.c,$(wildcard proxy/*/*.c filters/*.c))
+# The journal is not wired into the store yet.
+UNFINISHED := $(wildcard proxy/store/journal*.c tests/unit/store/test_journal*.c tests/fuzz/fuzz_journal.c)
+LIB_SRC  := $(filter-out proxy/core/main.c $(UNFINISHED),$(wildcard proxy/*/*.c filters/*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
 LLHTTP_OBJ := $(B)/llhttp/api.o $(B)/llhttp/http.o $(B)/llhttp/llhttp.o
 TOOL_SRC := $(wildcard tests/tools/*_main.c)
 TOOLS    := $(TOOL_SRC:tests/tools/%_main.c=$(B)/%)
 TOOLLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(TOOL_SRC),$(wildcard tests/tools/*.c)))
-UNIT_SRC := $(wildcard tests/unit/test_*.c tests/unit/*/test_*.c tests/sim/test_*.c)
+UNIT_SRC := $(filter-out $(UNFINISHED),$(wildcard tests/unit/test_*.c tests/unit/*/test_*.c tests/sim/test_*.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
-FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_SRC := $(filter-out $(UNFINISHED),$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: all tools unit fuzz-replay demo run check check-lint check-build check-unit check-fuzz \
@@ -99,7 +101,7 @@ check-unit:
 	@tests/run_unit.sh $(UNIT_SRC:%.c=build/san/%)
 check-fuzz:
 	@$(MAKE) --no-print-directory -s -j2 SAN=1 CC=clang B=build/san fuzz-replay
-	@tests/run_fuzz_replay.sh build/san
+	@tests/run_fuzz_replay.sh build/san $(FUZZ_SRC)
 check-func:
 	@STATWEIR_BIN=build/san/statweir /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/func
 

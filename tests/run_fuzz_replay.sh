@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# Replay every corpus through its fuzz target: tests/run_fuzz_replay.sh BUILD_FOLDER
+# Replay every corpus through its fuzz target: tests/run_fuzz_replay.sh BUILD_FOLDER SOURCE...
 set -u
 passed=0
 failed=0
-for source in tests/fuzz/fuzz_*.c; do
+build=$1
+shift
+for source in "$@"; do
 	name=$(basename "$source" .c)
 	corpus=tests/fuzz/corpus/${name#fuzz_}
 	if [ ! -d "$corpus" ]; then
 		echo "FAIL $name: no corpus in $corpus"
 		failed=$((failed + 1))
-	elif out=$(timeout 120 "$1/tests/fuzz/$name" "$corpus" 2>&1); then
+	elif out=$(timeout 120 "$build/tests/fuzz/$name" "$corpus" 2>&1); then
 		n=$(find "$corpus" -type f | wc -l)
 		echo "ok   $name ($n)"
 		passed=$((passed + n))

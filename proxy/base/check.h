@@ -5,7 +5,7 @@
 #ifndef STATWEIR_BASE_CHECK_H
 #define STATWEIR_BASE_CHECK_H
 
-#define MUSTUSE	       __attribute__((warn_unused_result))
+#define MUSTUSE		  __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 
 /* Print the failed expression with its place on stderr and abort. */

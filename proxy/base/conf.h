@@ -11,11 +11,33 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum conf_mode { MODE_ENFORCE, MODE_OBSERVE, MODE_BYPASS };
-enum conf_match { MATCH_EITHER, MATCH_BOTH, MATCH_TYPE, MATCH_ID };
-enum conf_form { FORM_STATUS, FORM_EXEMPLAR, FORM_LOG };
-enum conf_durability { DURABLE_JOURNAL, DURABLE_REDIS, DURABLE_NONE };
-enum conf_log { CONF_LOG_ERROR, CONF_LOG_WARN, CONF_LOG_INFO, CONF_LOG_DEBUG };
+enum conf_mode {
+	MODE_ENFORCE,
+	MODE_OBSERVE,
+	MODE_BYPASS
+};
+enum conf_match {
+	MATCH_EITHER,
+	MATCH_BOTH,
+	MATCH_TYPE,
+	MATCH_ID
+};
+enum conf_form {
+	FORM_STATUS,
+	FORM_EXEMPLAR,
+	FORM_LOG
+};
+enum conf_durability {
+	DURABLE_JOURNAL,
+	DURABLE_REDIS,
+	DURABLE_NONE
+};
+enum conf_log {
+	CONF_LOG_ERROR,
+	CONF_LOG_WARN,
+	CONF_LOG_INFO,
+	CONF_LOG_DEBUG
+};
 
 struct conf {
 #define CONF_TEXT(s, k, field, ...)   char *field;
@@ -48,7 +70,8 @@ void conf_fini(struct conf *c);
 int conf_read_file(struct conf *c, const char *path, struct strbuf *err) MUSTUSE;
 
 /* One setting as text: --set section.key=value. 0 or -EINVAL with a line in err. */
-int conf_set(struct conf *c, const char *section_key, const char *value, struct strbuf *err) MUSTUSE;
+int conf_set(struct conf *c, const char *section_key, const char *value,
+	     struct strbuf *err) MUSTUSE;
 
 /* What no single setting can tell: required ones, addresses that do not parse. As above. */
 int conf_check(const struct conf *c, struct strbuf *err) MUSTUSE;

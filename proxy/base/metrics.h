@@ -9,7 +9,10 @@
 
 #include <stdint.h>
 
-enum metric_kind { COUNTER, GAUGE };
+enum metric_kind {
+	COUNTER,
+	GAUGE
+};
 
 enum metric {
 #define METRIC(name, kind, prom, labels, help) M_##name,
@@ -18,7 +21,10 @@ enum metric {
 	METRIC_COUNT
 };
 
-enum doubt_slots { METRICS_DOUBTS = 64, METRICS_REASONS = 128 };
+enum doubt_slots {
+	METRICS_DOUBTS = 64,
+	METRICS_REASONS = 128
+};
 
 struct metrics {
 	int64_t v[METRIC_COUNT];

@@ -303,9 +303,7 @@ static void response_done(struct exchange *x)
 static bool interim_response(struct exchange *x)
 {
 	struct iobuf *in = &x->uc->s.in;
-	struct emit_response how = {.minor = x->head.minor,
-				    .keep_alive = true,
-				    .pseudonym = slice_str(x->w->conf->pseudonym)};
+	struct emit_response how = {.minor = x->head.minor, .keep_alive = true};
 	struct slice head;
 
 	strbuf_reset(&x->w->out);
@@ -324,10 +322,9 @@ static void final_response(struct exchange *x)
 {
 	struct worker *w = x->w;
 	struct slice raw = slice_make(iobuf_slice(&x->uc->s.in).p, x->up_head.head_bytes);
-	struct emit_response how = {.minor = x->head.minor,
-				    .is_head = x->head.is_head,
-				    .pseudonym = slice_str(w->conf->pseudonym),
-				    .date = clock_http_date()};
+	/* No Via: a gateway may leave it out (RFC 9110 7.6.3), and the reply stays what it was. */
+	struct emit_response how = {
+		.minor = x->head.minor, .is_head = x->head.is_head, .date = clock_http_date()};
 
 	x->has_up_head = true;
 	if (x->up_head.has_bound_auth || x->c->is_bound) {

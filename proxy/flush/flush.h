@@ -3,7 +3,8 @@
  * and sends their summaries until the management point has acknowledged them.
  *
  *   lease -> outbox (a predecessor's) -> seal -> write -> post -> acknowledged -> settle
- *                                                         \-> anything else: same bytes again, later
+ *                                                         \-> anything else: same bytes again,
+ * later
  *
  * It knows the store and the bytes; posting is a callback, so a simulation can play
  * the management point.

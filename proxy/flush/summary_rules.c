@@ -8,6 +8,14 @@
 /* A name may take this much of a string, so that a count always fits behind it. */
 #define NAME_UNITS 200
 
+/*
+ * Rule IDs are numbered: "ABC00001..00500" says in one element what would fill three
+ * messages. A name longer than this, or with more digits, is written out.
+ */
+#define RANGE_NAME   64
+#define RANGE_DIGITS 18
+#define RANGE_MIN    3 /* rules that a range replaces at least */
+
 static bool has_rule(const struct claim *c, size_t r)
 {
 	return (unsigned char)c->bits.p[r / 8] >> (7 - r % 8) & 1;
@@ -51,7 +59,7 @@ static size_t put_element(struct strbuf *out, size_t r, struct slice name, uint6
 	size_t units = 0, before;
 
 	if (name.n > 0)
-		units = text_put_clean(out, name, ",*#", NAME_UNITS);
+		units = text_put_clean(out, name, ",*#.", NAME_UNITS);
 	before = out->n;
 	/* A number where the name is not known, or behind a name that was cut. */
 	if (name.n == 0 || units + 12 > NAME_UNITS)
@@ -89,31 +97,117 @@ static void pack(struct packer *p, struct slice element, size_t units)
 	strbuf_put(&p->out[at - p->first], element);
 }
 
+/* A rule of the claim: its number in the shard, its name, its further messages. */
+struct rule {
+	size_t r;
+	struct slice name;
+	uint64_t more;
+};
+
+/* By name, those without one last, by number: the same claim gives the same order. */
+static int compare(const void *va, const void *vb)
+{
+	const struct rule *a = va, *b = vb;
+	size_t n = a->name.n < b->name.n ? a->name.n : b->name.n;
+	int d;
+
+	if ((a->name.n == 0) != (b->name.n == 0))
+		return a->name.n == 0 ? 1 : -1;
+	d = n > 0 ? memcmp(a->name.p, b->name.p, n) : 0;
+	if (d != 0)
+		return d;
+	if (a->name.n != b->name.n)
+		return a->name.n < b->name.n ? -1 : 1;
+	return a->r < b->r ? -1 : a->r > b->r;
+}
+
+/* The decimal number that a name ends with: its digits. */
+static size_t tail_digits(struct slice name)
+{
+	size_t n = 0;
+
+	while (n < name.n && n < RANGE_DIGITS && name.p[name.n - 1 - n] >= '0' &&
+	       name.p[name.n - 1 - n] <= '9')
+		n++;
+	return n;
+}
+
+/* Is b the name that follows a, as ABC00013 follows ABC00012? Both occur once. */
+static bool follows(const struct rule *a, const struct rule *b)
+{
+	size_t n = tail_digits(a->name), head = a->name.n - n;
+	uint64_t va, vb;
+
+	if (n == 0 || a->more > 0 || b->more > 0 || a->name.n != b->name.n ||
+	    a->name.n > RANGE_NAME || tail_digits(b->name) != n ||
+	    memcmp(a->name.p, b->name.p, head) != 0)
+		return false;
+	return slice_to_u64(slice_drop(a->name, head), &va) == 0 &&
+	       slice_to_u64(slice_drop(b->name, head), &vb) == 0 && vb == va + 1;
+}
+
+/* One element for the rules from v[0] on: how many it covers. */
+static size_t put_rules(struct strbuf *out, const struct rule *v, size_t n, size_t *units)
+{
+	size_t run = 1, before;
+	struct slice last;
+
+	while (run < n && follows(&v[run - 1], &v[run]))
+		run++;
+	strbuf_reset(out);
+	*units = put_element(out, v[0].r, v[0].name, v[0].more);
+	if (run < RANGE_MIN)
+		return 1;
+	last = v[run - 1].name;
+	before = out->n;
+	strbuf_put_str(out, "..");
+	strbuf_put(out, slice_drop(last, last.n - tail_digits(last)));
+	*units += out->n - before;
+	return run;
+}
+
+/* The rules of a claim in their order. NULL: no memory. */
+static struct rule *list_rules(const struct claim *c, const struct slice *names, unsigned n_names,
+			       size_t *n)
+{
+	uint64_t *counts = read_extra(c);
+	struct rule *v = calloc(rules_count(c) + 1, sizeof(*v));
+
+	*n = 0;
+	if (counts == NULL || v == NULL) {
+		free(counts);
+		free(v);
+		return NULL;
+	}
+	for (size_t r = 0; r < c->bits.n * 8; r++)
+		if (has_rule(c, r))
+			v[(*n)++] = (struct rule){r, r < n_names ? names[r] : slice_make(NULL, 0),
+						  counts[r]};
+	free(counts);
+	qsort(v, *n, sizeof(*v), compare);
+	return v;
+}
+
 static int pack_all(struct packer *p, const struct claim *c, const struct slice *names,
 		    unsigned n_names)
 {
-	uint64_t *counts = read_extra(c);
+	size_t n, units, done = 0;
+	struct rule *v = list_rules(c, names, n_names, &n);
 	struct strbuf element;
 	int rc = 0;
 
-	if (counts == NULL)
+	if (v == NULL)
 		return -ENOMEM;
 	strbuf_init(&element, 4 * SUMMARY_STRING_UNITS);
-	for (size_t r = 0; r < c->bits.n * 8 && rc == 0; r++) {
-		struct slice name = r < n_names ? names[r] : slice_make(NULL, 0);
-		size_t units;
-
-		if (!has_rule(c, r))
-			continue;
-		strbuf_reset(&element);
-		units = put_element(&element, r, name, counts[r]);
+	while (done < n && rc == 0) {
+		done += put_rules(&element, v + done, n - done, &units);
 		if (!strbuf_ok(&element))
 			rc = -ENOMEM;
 		else
 			pack(p, strbuf_slice(&element), units);
 	}
 	strbuf_fini(&element);
-	free(counts);
+	free(v);
 	return rc;
 }
 

@@ -54,7 +54,7 @@ struct field {
 	struct slice name;  /* as it came */
 	struct slice value; /* without surrounding OWS */
 	uint8_t id;	    /* enum field_id */
-	bool is_dropped;    /* hop-by-hop, named in Connection, or an underscore twin: not emitted */
+	bool is_dropped; /* hop-by-hop, named in Connection, or an underscore twin: not emitted */
 };
 
 struct http_head {
@@ -63,7 +63,8 @@ struct http_head {
 	struct slice target;	/* as it came */
 	struct slice path;	/* target without scheme, authority and query; "*" for OPTIONS * */
 	struct slice query;	/* without '?'; p NULL if there is none */
-	struct slice authority; /* of an absolute-form target, else the Host value; may be empty in 1.0 */
+	struct slice authority; /* of an absolute-form target, else the Host value; may be empty
+				   in 1.0 */
 	bool is_absolute;	/* target was absolute-form */
 	bool is_head;		/* method is HEAD */
 
@@ -78,13 +79,14 @@ struct http_head {
 	bool keep_alive;	/* the connection may be used again after this message */
 	bool expects_continue;	/* Expect: 100-continue, 1.1, with a body */
 	bool has_upgrade;	/* asked for, or answered with, another protocol */
-	bool has_bound_auth;	/* Authorization, or an NTLM/Negotiate challenge: connection-bound logon */
+	bool has_bound_auth;	/* Authorization, or an NTLM/Negotiate challenge: connection-bound
+				   logon */
 	bool has_authorization; /* any Authorization field */
 	bool has_date;
-	unsigned via_count;	/* how often our pseudonym stands in Via */
+	unsigned via_count; /* how often our pseudonym stands in Via */
 	struct slice content_type;
 	struct slice content_encoding; /* "several" where the field is repeated */
-	size_t head_bytes;	/* of the start line and header section, with the empty line */
+	size_t head_bytes; /* of the start line and header section, with the empty line */
 	unsigned n_fields;
 	struct field fields[HTTP_MAX_FIELDS];
 };

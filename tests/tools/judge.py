@@ -104,7 +104,14 @@ class ManagementPoint:
     def take_rules(self, client, rules):
         for item in filter(None, rules.split(",")):
             rule, _, times = item.partition("*")
-            self.rules_told[client, rule] += int(times or 1)
+            first, _, last = rule.partition("..")
+            if not last:
+                self.rules_told[client, rule] += int(times or 1)
+                continue
+            # ABC00012..00019: the digits replace as many at the end of the name
+            prefix, width = first[: -len(last)], len(last)
+            for number in range(int(first[len(prefix) :]), int(last) + 1):
+                self.rules_told[client, f"{prefix}{number:0{width}}"] += 1
 
     def check_parts(self):
         for window, seen in self.parts.items():
