@@ -31,13 +31,15 @@ struct journal_conf {
 	uint64_t limit_bytes;	/* all segments together, at least two */
 	uint64_t buffer_bytes;	/* each of the two buffers */
 	int64_t grace_ms;	/* how long a record stays after Redis has had it */
-	int64_t window_ms; /* records of an earlier run that are older are not replayed; 0: all are */
-	uint64_t instance;	      /* written into segments; 0: a random one */
-	const struct journal_io *io;  /* NULL: the system's */
+	int64_t window_ms; /* records of an earlier run that are older are not replayed; 0: all are
+			    */
+	uint64_t instance; /* written into segments; 0: a random one */
+	const struct journal_io *io; /* NULL: the system's */
 	bool is_inline; /* no thread, journal_commit() does the work itself: simulations */
 };
 
-/* 16 MiB segments, 4 GiB, 4 MiB buffers, 10 s of grace, no window. dir is borrowed until the open. */
+/* 16 MiB segments, 4 GiB, 4 MiB buffers, 10 s of grace, no window. dir is borrowed until the open.
+ */
 void journal_conf_init(struct journal_conf *c, const char *dir);
 
 /*
@@ -119,10 +121,10 @@ int journal_replay_next(struct journal *j, struct journal_record *v, unsigned ma
 struct journal_stats {
 	uint64_t segments, bytes; /* on disk, the spare included */
 	uint64_t unapplied;	  /* synced records that Redis has not got */
-	int64_t oldest_ms;	  /* age of the oldest of them (of its group of 64), 0 if there is none */
-	uint64_t expired;	  /* records not replayed because of their age */
-	uint64_t quarantined;	  /* segments found damaged */
-	uint64_t poisoned;	  /* segments given up after a failed write or sync */
+	int64_t oldest_ms; /* age of the oldest of them (of its group of 64), 0 if there is none */
+	uint64_t expired;  /* records not replayed because of their age */
+	uint64_t quarantined; /* segments found damaged */
+	uint64_t poisoned;    /* segments given up after a failed write or sync */
 	bool is_full, has_failed;
 };
 void journal_get_stats(const struct journal *j, struct journal_stats *st);

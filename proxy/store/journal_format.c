@@ -8,11 +8,25 @@
 
 static const char magic[4] = {'S', 'W', 'J', 'L'};
 
-enum { KIND_COUNT = 1, KIND_SEEN_ONLY = 2 };
-enum { FLAG_GROUP_START = 1, FLAG_RAW = 2, FLAGS_KNOWN = 3 };
+enum {
+	KIND_COUNT = 1,
+	KIND_SEEN_ONLY = 2
+};
+enum {
+	FLAG_GROUP_START = 1,
+	FLAG_RAW = 2,
+	FLAGS_KNOWN = 3
+};
 
 /* Offsets in a header and in a record. */
-enum { H_VERSION = 4, H_FLAGS = 6, H_INSTANCE = 8, H_FIRST = 16, H_GENERATION = 24, H_CRC = 28 };
+enum {
+	H_VERSION = 4,
+	H_FLAGS = 6,
+	H_INSTANCE = 8,
+	H_FIRST = 16,
+	H_GENERATION = 24,
+	H_CRC = 28
+};
 enum {
 	R_LENGTH = 0,
 	R_CRC = 4,

@@ -33,7 +33,8 @@ enum {
 struct journal_header {
 	uint16_t version, flags;
 	uint64_t instance, first;
-	uint32_t generation; /* rises with every segment made: of two with one first, the later one */
+	uint32_t generation; /* rises with every segment made: of two with one first, the later one
+			      */
 };
 
 /* Returns the seed of the records' CRC. */
@@ -57,7 +58,8 @@ void journal_seal_group(uint8_t *p, size_t n, uint32_t seed, uint64_t off);
 
 /* Bytes of the record whose first 32 are at p, or 0 if no record begins like this. */
 size_t journal_record_peek(const uint8_t *p);
-/* Is the record of journal_record_peek() bytes whole? Then it is in r (but for seq), slices into p. */
+/* Is the record of journal_record_peek() bytes whole? Then it is in r (but for seq), slices into p.
+ */
 bool journal_record_get(struct journal_record *r, bool *is_group_start, const uint8_t *p,
 			uint32_t seed, uint64_t off);
 

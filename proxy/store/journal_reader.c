@@ -112,7 +112,8 @@ static int have(struct journal_reader *rd, uint64_t off, size_t need, bool may_m
 	return is_in_window(rd, off, need) ? 1 : 0;
 }
 
-/* Is there a record at rd->off? Its bytes in *span: 1; 0 no record; -ENODATA end of file; -EAGAIN, -ENOMEM. */
+/* Is there a record at rd->off? Its bytes in *span: 1; 0 no record; -ENODATA end of file; -EAGAIN,
+ * -ENOMEM. */
 static int read_here(struct journal_reader *rd, struct journal_record *r, bool may_move,
 		     size_t *span, bool *is_group_start)
 {
@@ -124,16 +125,18 @@ static int read_here(struct journal_reader *rd, struct journal_record *r, bool m
 	*span = journal_record_peek(rd->window + (rd->off - rd->window_off));
 	if (*span == 0 || *span > rd->size - rd->off)
 		return 0;
-	if (rd->has_skipped) {
-		if (*span > rd->search_bytes)
-			return 0;
-		rd->search_bytes -= *span;
-	}
 	rc = have(rd, rd->off, *span, may_move);
 	if (rc <= 0)
 		return rc;
-	return journal_record_get(r, is_group_start, rd->window + (rd->off - rd->window_off),
-				  rd->seed, rd->off);
+	if (*span > rd->search_bytes) {
+		rd->is_damaged = true; /* given up: there may be more, so keep the file */
+		return 0;
+	}
+	if (journal_record_get(r, is_group_start, rd->window + (rd->off - rd->window_off), rd->seed,
+			       rd->off))
+		return 1;
+	rd->search_bytes -= *span;
+	return 0;
 }
 
 int journal_reader_next(struct journal_reader *rd, struct journal_record *r, bool may_move)

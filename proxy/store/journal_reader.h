@@ -41,7 +41,6 @@ void journal_reader_close(struct journal_reader *rd);
  * have to move, which would end the life of earlier records' slices, and may_move is
  * false; -ENOMEM.
  */
-int journal_reader_next(struct journal_reader *rd, struct journal_record *r,
-			bool may_move) MUSTUSE;
+int journal_reader_next(struct journal_reader *rd, struct journal_record *r, bool may_move) MUSTUSE;
 
 #endif

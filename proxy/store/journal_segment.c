@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { SLOT = 64, MARKS_MIN = 64 };
+enum {
+	SLOT = 64,
+	MARKS_MIN = 64
+};
 
 struct journal_segment *journal_segment_new(const struct journal_header *h)
 {
@@ -24,39 +27,49 @@ void journal_segment_free(struct journal_segment *s)
 	free(s);
 }
 
+static int reserve_slots(struct journal_segment *s, size_t room)
+{
+	struct journal_marks *more;
+
+	if (room <= s->room_marks)
+		return 0;
+	more = realloc(s->marks, room * sizeof(*more));
+	if (more == NULL)
+		return -ENOMEM;
+	s->marks = more;
+	s->room_marks = room;
+	return 0;
+}
+
+int journal_segment_reserve(struct journal_segment *s, uint64_t n)
+{
+	return reserve_slots(s, (size_t)(n / SLOT + 1));
+}
+
 int journal_segment_note(struct journal_segment *s, uint64_t place, int64_t at_ms)
 {
 	size_t slot = (size_t)(place / SLOT);
-	size_t room = s->room_marks > 0 ? s->room_marks : MARKS_MIN;
-	struct journal_marks *more;
 
 	if (slot < s->n_marks)
 		return 0;
 	CHECK(slot == s->n_marks);
-	if (slot >= s->room_marks) {
-		while (room <= slot)
-			room *= 2;
-		more = realloc(s->marks, room * sizeof(*more));
-		if (more == NULL)
-			return -ENOMEM;
-		s->marks = more;
-		s->room_marks = room;
-	}
+	if (slot >= s->room_marks &&
+	    reserve_slots(s, s->room_marks > 0 ? s->room_marks * 2 : MARKS_MIN) < 0)
+		return -ENOMEM;
 	s->marks[slot] = (struct journal_marks){0, at_ms};
 	s->n_marks++;
 	return 0;
 }
 
-int journal_segment_extend(struct journal_segment *s, const uint8_t *p, size_t n)
+void journal_segment_extend(struct journal_segment *s, const uint8_t *p, size_t n)
 {
 	const uint8_t *end = p + n;
 
 	for (; p < end; p += journal_record_span(p)) {
-		if (s->n % SLOT == 0 && journal_segment_note(s, s->n, journal_record_at(p)) < 0)
-			return -ENOMEM;
+		if (s->n % SLOT == 0)
+			CHECK(journal_segment_note(s, s->n, journal_record_at(p)) == 0);
 		s->n++;
 	}
-	return 0;
 }
 
 bool journal_segment_is_marked(const struct journal_segment *s, uint64_t place)
@@ -97,4 +110,3 @@ int64_t journal_segment_oldest(struct journal_segment *s)
 		s->low++;
 	return s->low < s->n_marks ? s->marks[s->low].at_ms : s->first_at_ms;
 }
-

@@ -25,8 +25,8 @@ struct journal_segment {
 	uint64_t off;	/* where the next group goes, while it is written */
 	int fd;		/* while it is written, else -1 */
 
-	uint64_t n;	    /* records; while !is_counted as far as the next segment's first tells */
-	uint64_t n_applied; /* set bits of marks */
+	uint64_t n; /* records; while !is_counted as far as the next segment's first tells */
+	uint64_t n_applied;	     /* set bits of marks */
 	struct journal_marks *marks; /* owned */
 	size_t n_marks;		     /* slots with a known at_ms */
 	size_t room_marks;
@@ -47,10 +47,13 @@ struct journal_segment *journal_segment_new(const struct journal_header *h) MUST
 /* Does not close its descriptor. */
 void journal_segment_free(struct journal_segment *s);
 
-/* Record number place of s was received at at_ms: places in rising order, each at least once. 0 or -ENOMEM. */
+/* Record number place of s was received at at_ms: places in rising order, each at least once. 0 or
+ * -ENOMEM. */
 int journal_segment_note(struct journal_segment *s, uint64_t place, int64_t at_ms) MUSTUSE;
-/* n bytes of sealed records were written behind what s has: count and note them. 0 or -ENOMEM. */
-int journal_segment_extend(struct journal_segment *s, const uint8_t *p, size_t n) MUSTUSE;
+/* Have memory for n records. 0 or -ENOMEM. */
+int journal_segment_reserve(struct journal_segment *s, uint64_t n) MUSTUSE;
+/* n bytes of sealed records were written behind what s has, which has memory for them. */
+void journal_segment_extend(struct journal_segment *s, const uint8_t *p, size_t n);
 
 /* Redis has record place. False if it was known. */
 bool journal_segment_mark(struct journal_segment *s, uint64_t place, int64_t now_ms);
