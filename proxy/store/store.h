@@ -32,10 +32,11 @@ const char *store_rc_name(enum store_rc rc);
 struct record {
 	STAILQ_ENTRY(record) link; /* the store's while it holds the record */
 	struct slice client, rule;
-	struct slice raw;	   /* the whole request, only for summaries by exemplar; else empty */
-	uint64_t digest;	   /* of the message ID: record_digest() */
-	int64_t at_ms;		   /* wall clock */
-	bool is_seen_only;	   /* the upstream has this message itself: remember the ID, count nothing */
+	struct slice raw;  /* the whole request, only for summaries by exemplar; else empty */
+	uint64_t digest;   /* of the message ID: record_digest() */
+	int64_t at_ms;	   /* wall clock */
+	bool is_seen_only; /* the upstream has this message itself: remember the ID, count nothing
+			    */
 	void (*done)(struct record *r, enum store_rc rc);
 };
 
@@ -68,10 +69,11 @@ struct claim {
 	struct slice client;
 	uint64_t seq;
 	int64_t first_ms, last_ms, sealed_ms;
-	uint64_t count;	     /* messages */
-	struct slice bits;   /* bit r (0 = most significant bit of the first byte): rule number r seen */
-	struct slice extra;  /* "r+n,r+n": n further messages of rule r */
-	struct slice raw;    /* newest genuine request, only with summaries by exemplar */
+	uint64_t count; /* messages */
+	struct slice
+		bits; /* bit r (0 = most significant bit of the first byte): rule number r seen */
+	struct slice extra; /* "r+n,r+n": n further messages of rule r */
+	struct slice raw;   /* newest genuine request, only with summaries by exemplar */
 };
 
 typedef void store_number_fn(void *arg, enum store_rc rc, int64_t n);
@@ -102,7 +104,7 @@ void store_rotate(struct store *s, unsigned shard, int64_t token, store_number_f
 void store_rules(struct store *s, unsigned shard, store_names_fn *done, void *arg);
 
 struct audit {
-	int64_t absorbed, sealed, settled; /* totals kept by the functions */
+	int64_t absorbed, sealed, settled;    /* totals kept by the functions */
 	int64_t pending_open, pending_outbox; /* recounted from the data itself */
 	int64_t clients, rules;
 };
