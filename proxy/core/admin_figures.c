@@ -11,8 +11,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* A worker writes while we read: read again until its own books balance, at most so often. */
-#define READS_MAX 1000
+/*
+ * Another process writes its slot while we read it, and between the store's answer to a
+ * batch and the last of its messages the books are open: read again until they balance,
+ * at most so often, with a pause after the first few. Real faults stay.
+ */
+#define READS_MAX   200
+#define READS_QUICK 50
+#define PAUSE_US    100
 
 static void copy(const int64_t *from, int64_t *to, unsigned n)
 {
@@ -27,7 +33,7 @@ static int64_t imbalance_of(const struct metrics *m)
 		m->v[M_REFUSED] + m->v[M_ABORTED] + m->v[M_IN_FLIGHT]);
 }
 
-static void read_slot(const struct metrics *from, struct metrics *to)
+static void read_slot(const struct metrics *from, struct metrics *to, unsigned n_reads)
 {
 	unsigned n = 0;
 
@@ -35,7 +41,11 @@ static void read_slot(const struct metrics *from, struct metrics *to)
 		copy(from->v, to->v, METRIC_COUNT);
 		copy(from->doubt, to->doubt, METRICS_DOUBTS);
 		copy(from->reason, to->reason, METRICS_REASONS);
-	} while (imbalance_of(to) != 0 && ++n < READS_MAX);
+		if (imbalance_of(to) == 0)
+			return;
+		if (n > READS_QUICK)
+			usleep(PAUSE_US);
+	} while (++n < n_reads);
 }
 
 /* Most rows are sums. Workers that share a file or a server all report the same thing. */
@@ -54,11 +64,13 @@ static int64_t join(enum metric m, int64_t x, int64_t y)
 
 static void read_slots(const struct admin_env *env, struct metrics *sum)
 {
+	/* One slot is our own: nobody writes while we read. */
+	unsigned n_reads = env->n_slots > 1 ? READS_MAX : 1;
 	struct metrics one;
 
-	read_slot(&env->slots[0], sum);
+	read_slot(&env->slots[0], sum, n_reads);
 	for (unsigned i = 1; i < env->n_slots; i++) {
-		read_slot(&env->slots[i], &one);
+		read_slot(&env->slots[i], &one, n_reads);
 		for (unsigned m = 0; m < METRIC_COUNT; m++)
 			sum->v[m] = join((enum metric)m, sum->v[m], one.v[m]);
 		for (unsigned d = 0; d < METRICS_DOUBTS; d++)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #define NUMBER_BYTES 32
+#define LONG_VALUE   14 /* characters that fit a card in large type */
 
 static const char style[] =
 	":root{color-scheme:light dark;--bg:#f6f7f9;--card:#fff;--ink:#1b1f24;--dim:#5b6672;"
@@ -21,12 +22,13 @@ static const char style[] =
 	"main{max-width:72rem;margin:0 auto;padding:1.5rem}"
 	"h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .6rem}"
 	"header p{margin:.2rem 0 1.2rem;color:var(--dim)}"
-	".cards{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fit,minmax(15rem,1fr))}"
+	".cards{display:grid;gap:.8rem;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr))}"
 	".card{background:var(--card);border:1px solid var(--line);border-radius:.6rem;"
 	"padding:.9rem 1.1rem}"
 	".card h3{margin:0;font-size:.85rem;font-weight:600;color:var(--dim)}"
 	".card b{display:block;font-size:1.6rem;line-height:1.3;overflow-wrap:anywhere;"
 	"font-variant-numeric:tabular-nums}"
+	".card b.long{font-size:1.1rem;line-height:1.9}"
 	".card p{margin:0;color:var(--dim);font-size:.9rem}"
 	".good{color:var(--good)}.bad{color:var(--bad)}.note{color:var(--note)}"
 	"ul.findings{margin:0 0 1.2rem;padding:.8rem 1.1rem .8rem 2rem;background:var(--card);"
@@ -34,7 +36,9 @@ static const char style[] =
 	"table{width:100%;border-collapse:collapse;background:var(--card);"
 	"border:1px solid var(--line);font-size:.92rem}"
 	"th,td{text-align:left;padding:.35rem .7rem;border-bottom:1px solid var(--line)}"
-	"td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}"
+	"td.n,th.n{width:8rem;text-align:right;font-variant-numeric:tabular-nums;white-space:"
+	"nowrap}"
+	"td.w,th.w{width:16rem;overflow-wrap:anywhere}"
 	"footer{margin:2rem 0;color:var(--dim)}a{color:inherit}";
 
 /* Digits in groups of three. */
@@ -81,7 +85,9 @@ static void put_escaped(struct strbuf *out, const char *text)
 static void put_card(struct strbuf *out, const char *title, const char *class, const char *value,
 		     const char *note)
 {
-	strbuf_printf(out, "<section class=card><h3>%s</h3><b class=\"%s\">", title, class);
+	const char *size = strlen(value) > LONG_VALUE ? " long" : "";
+
+	strbuf_printf(out, "<section class=card><h3>%s</h3><b class=\"%s%s\">", title, class, size);
 	put_escaped(out, value);
 	strbuf_printf(out, "</b><p>%s</p></section>\n", note);
 }
@@ -196,7 +202,8 @@ static void put_row(struct strbuf *out, int64_t v, const char *word, const char 
 {
 	char number[NUMBER_BYTES];
 
-	strbuf_printf(out, "<tr><td class=n>%s</td><td>%s</td><td>", grouped(v, number), word);
+	strbuf_printf(out, "<tr><td class=n>%s</td><td class=w>%s</td><td>", grouped(v, number),
+		      word);
 	put_escaped(out, text);
 	strbuf_put_str(out, "</td></tr>\n");
 }
@@ -204,7 +211,7 @@ static void put_row(struct strbuf *out, int64_t v, const char *word, const char 
 static void begin_table(struct strbuf *out, const char *title)
 {
 	strbuf_printf(out,
-		      "<h2>%s</h2>\n<table><thead><tr><th class=n>Count</th><th>Word</th>"
+		      "<h2>%s</h2>\n<table><thead><tr><th class=n>Count</th><th class=w>Word</th>"
 		      "<th>Meaning</th></tr></thead><tbody>\n",
 		      title);
 }

@@ -99,8 +99,8 @@ static void test_admin_page_answers_the_first_questions(void **state)
 	assert_has(f, "of 1,234,597 received; 2 in flight");
 	assert_has(f, ">recording</b>");
 	assert_has(f, ">mp1.example.test:80</b>");
-	assert_has(f, "<td>mixed</td>");
-	assert_has(f, "<td>host_bad</td>");
+	assert_has(f, "<td class=w>mixed</td>");
+	assert_has(f, "<td class=w>host_bad</td>");
 	assert_lacks(f, "<script");
 	assert_lacks(f, "class=findings");
 }
