@@ -13,6 +13,10 @@
 /* A number beyond this is no journal's: the sums below cannot overflow. */
 #define FIRST_MAX (UINT64_C(1) << 62)
 
+enum {
+	RECORD_MIN = JOURNAL_FRAME_BYTES + JOURNAL_BODY_MIN
+};
+
 /* The directory's own entry must survive a power failure, or all in it is lost. */
 static int sync_parent(struct journal *j)
 {
@@ -212,6 +216,12 @@ static int count_last(struct journal *j)
 		s->n = j->reader.place;
 		j->next_seq = s->header.first + s->n;
 	}
+	/*
+	 * It may be readable again one day: the next segment's first number must not
+	 * cut off what it could have.
+	 */
+	if (j->reader.is_damaged)
+		j->next_seq = s->header.first + s->bytes / RECORD_MIN;
 	journal_reader_close(&j->reader);
 	return rc;
 }

@@ -63,11 +63,9 @@ int journal_segment_note(struct journal_segment *s, uint64_t place, int64_t at_m
 
 void journal_segment_extend(struct journal_segment *s, const uint8_t *p, size_t n)
 {
-	const uint8_t *end = p + n;
-
-	for (; p < end; p += journal_record_span(p)) {
+	for (size_t at = 0; at < n; at += journal_record_span(p + at)) {
 		if (s->n % SLOT == 0)
-			CHECK(journal_segment_note(s, s->n, journal_record_at(p)) == 0);
+			CHECK(journal_segment_note(s, s->n, journal_record_at(p + at)) == 0);
 		s->n++;
 	}
 }

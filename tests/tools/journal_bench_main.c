@@ -123,8 +123,8 @@ int main(int argc, char **argv)
 	conf.grace_ms = 1000;
 	if (b.base == NULL || journal_open(&b.j, b.base, &conf, &ev) < 0)
 		return 1;
-	b.appended = b.synced = 0;
-	rc = 0;
+	rc = append(&b); /* the directory may have numbers already */
+	b.synced = b.appended - 1;
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]) && rc == 0; i++)
 		rc = run_groups(&b, groups[i], argc > 2 ? atof(argv[2]) : 2);
 	if (rc == 0)
