@@ -133,14 +133,26 @@ static void put_ledger_card(const struct figures *f, struct strbuf *out)
 	put_card(out, "Ledger", off == 0 ? "good" : "bad", off == 0 ? "balanced" : value, note);
 }
 
+static void put_absorbed_card(const struct admin *a, const struct figures *f, struct strbuf *out)
+{
+	const int64_t *v = f->sum.v;
+	char note[200], x[NUMBER_BYTES], y[NUMBER_BYTES];
+
+	if (a->env.conf->mode == MODE_OBSERVE) {
+		put_number_card(out, "Would be absorbed", v[M_WOULD_ABSORB],
+				"in enforce mode; now they are passed on");
+		return;
+	}
+	snprintf(note, sizeof(note), "%s counted, %s repeats", grouped(v[M_ABSORBED_UNIQUE], x),
+		 grouped(v[M_ABSORBED_DUPLICATE], y));
+	put_number_card(out, "Messages absorbed", f->absorbed, note);
+}
+
 static void put_message_cards(const struct figures *f, struct strbuf *out)
 {
 	const int64_t *v = f->sum.v;
 	char note[200], x[NUMBER_BYTES], y[NUMBER_BYTES];
 
-	snprintf(note, sizeof(note), "%s counted, %s repeats", grouped(v[M_ABSORBED_UNIQUE], x),
-		 grouped(v[M_ABSORBED_DUPLICATE], y));
-	put_number_card(out, "Messages absorbed", f->absorbed, note);
 	snprintf(note, sizeof(note), "of %s received; %s in flight", grouped(v[M_RECEIVED], x),
 		 grouped(v[M_IN_FLIGHT], y));
 	put_number_card(out, "Passed on", v[M_PASSED], note);
@@ -260,6 +272,7 @@ void admin_put_page(const struct admin *a, const struct figures *f, struct strbu
 	strbuf_put_str(out, "<div class=cards>\n");
 	put_mode_card(a, f, out);
 	put_ledger_card(f, out);
+	put_absorbed_card(a, f, out);
 	put_message_cards(f, out);
 	put_summary_card(f, out);
 	put_link_cards(a, f, out);

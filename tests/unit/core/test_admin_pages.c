@@ -115,10 +115,12 @@ static void test_admin_page_names_what_needs_attention(void **state)
 	f->slots[0].v[M_RECOGNISED] = 3;
 	f->slots[0].v[M_ACK_MISMATCHES] = 1;
 	f->slots[0].v[M_UP_WAITING] = 17;
+	f->slots[0].v[M_WOULD_ABSORB] = 4321;
 	f->slots[0].v[M_JOURNAL_QUARANTINED] = 1;
 	get(f, "/");
 	assert_has(f, "Not ready: management point cannot be reached.");
 	assert_has(f, "Observe mode");
+	assert_has(f, "Would be absorbed</h3><b class=\"\">4,321</b>");
 	assert_has(f, "forwarded: not &lt;connected&gt;.");
 	assert_has(f, "No acknowledgement is known");
 	assert_has(f, "answered otherwise than learned 1 times");
