@@ -1,7 +1,10 @@
 # statweir: make help lists the targets.
 
 B       ?= build/dev
-CC      ?= gcc
+# make's own default is cc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 V       ?= @
 
 LLHTTP_SRC := /usr/share/llhttp
@@ -11,8 +14,9 @@ WARN := -Wall -Wextra -Werror -Wformat=2 -Wno-format-nonliteral -Wconversion -Ws
 	-Wimplicit-fallthrough -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Werror=format-security -Werror=implicit -Werror=incompatible-pointer-types \
 	-Werror=int-conversion
+BRANCHES := $(if $(filter aarch64,$(shell uname -m)),-mbranch-protection=standard,-fcf-protection=full)
 HARDEN := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong \
-	-fstack-clash-protection -fcf-protection=full -fno-delete-null-pointer-checks \
+	-fstack-clash-protection $(BRANCHES) -fno-delete-null-pointer-checks \
 	-fno-strict-overflow -fno-strict-aliasing -fPIE
 LDHARDEN := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,nodlopen -Wl,--as-needed \
 	-Wl,--no-copy-dt-needed-entries
@@ -39,11 +43,11 @@ ALLCFLAGS = $(STD) $(CFLAGS) $(WARN) $(HARDEN) -MMD -MP
 TESTCFLAGS = $(ALLCFLAGS) -Wno-missing-prototypes
 
 # The journal is not wired into the store yet.
-UNFINISHED := $(wildcard proxy/store/journal*.c tests/unit/store/test_journal*.c tests/fuzz/fuzz_journal.c)
+UNFINISHED := $(wildcard proxy/store/journal*.c tests/unit/store/test_journal*.c tests/fuzz/fuzz_journal.c tests/tools/journal*_main.c)
 LIB_SRC  := $(filter-out proxy/core/main.c $(UNFINISHED),$(wildcard proxy/*/*.c filters/*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
 LLHTTP_OBJ := $(B)/llhttp/api.o $(B)/llhttp/http.o $(B)/llhttp/llhttp.o
-TOOL_SRC := $(wildcard tests/tools/*_main.c)
+TOOL_SRC := $(filter-out $(UNFINISHED),$(wildcard tests/tools/*_main.c))
 TOOLS    := $(TOOL_SRC:tests/tools/%_main.c=$(B)/%)
 TOOLLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(TOOL_SRC),$(wildcard tests/tools/*.c)))
 UNIT_SRC := $(filter-out $(UNFINISHED),$(wildcard tests/unit/test_*.c tests/unit/*/test_*.c tests/sim/test_*.c))
@@ -105,7 +109,7 @@ check-fuzz:
 check-func:
 	@STATWEIR_BIN=build/san/statweir /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/func
 
-lint: setup-check
+lint: setup-build-check
 	@tests/lint/run.sh
 
 FUZZ_TARGETS := $(if $(T),$(T),$(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC)))

@@ -3,9 +3,9 @@
 bad=0
 # $1: folder, $2: extended expression of what may be included from the project
 check() {
-	found=$(grep -nE '^#include "(proxy|filters)/' $(project_files "$1/*.c" "$1/*.h") /dev/null |
-		grep -vE "#include \"($2)")
-	[ -z "$found" ] || { echo "$found" | sed 's/$/   <- points up/'; bad=1; }
+	found=$(grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' $(project_files "$1/*.c" "$1/*.h") /dev/null |
+		grep -vE "include[[:space:]]*\"($2)")
+	[ -z "$found" ] || { echo "$found" | sed 's/$/   <- points up, or is no path from the top/'; bad=1; }
 }
 check proxy/base 'proxy/base/'
 check proxy/http 'proxy/(base|http)/'
@@ -13,9 +13,12 @@ check proxy/io 'proxy/(base|http|io)/'
 check proxy/store 'proxy/(base|store)/'
 check filters 'proxy/base/|proxy/http/message.h|filters/'
 check proxy/flush 'proxy/(base|http|io|store|flush)/'
+check proxy/core 'proxy/|filters/'
+check tests 'proxy/|filters/|tests/'
 # $1: header, $2: folders that may include it
 only() {
-	found=$(grep -nE "^#include <$1" $(project_files 'proxy/*.c' 'proxy/*.h' 'filters/*.c' 'filters/*.h') /dev/null |
+	found=$(grep -nE "^[[:space:]]*#[[:space:]]*include[[:space:]]*<$1" \
+		$(project_files 'proxy/*.c' 'proxy/*.h' 'filters/*.c' 'filters/*.h') /dev/null |
 		grep -vE "^($2)/")
 	[ -z "$found" ] || { echo "$found" | sed 's/$/   <- not a library of this layer/'; bad=1; }
 }
