@@ -90,7 +90,7 @@ static void warn_once(struct store *s)
 	if (s->has_warned)
 		return;
 	s->has_warned = true;
-	if (s->facts.intset_entries[0] != '\0' && atol(s->facts.intset_entries) < 4096)
+	if (s->facts.intset_entries[0] != '\0' && strtol(s->facts.intset_entries, NULL, 10) < 4096)
 		log_line(LOG_WARN, "redis_setting",
 			 "setting=set-max-intset-entries value=%s wanted=4096 effect=\"a client "
 			 "with "

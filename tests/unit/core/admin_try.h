@@ -235,7 +235,7 @@ static inline const char *body_of(const struct fixture *f)
 static inline void assert_status(const struct fixture *f, int status)
 {
 	assert_true(f->answer_bytes > 12);
-	assert_int_equal(atol(f->answer + 9), status);
+	assert_int_equal(strtol(f->answer + 9, NULL, 10), status);
 }
 
 static inline void assert_has(const struct fixture *f, const char *text)

@@ -46,10 +46,10 @@ static void test_shard_make_tags_are_the_smallest(void **state)
 	(void)state;
 	shard_make_tags(16, tags);
 	for (unsigned k = 0; k < 16; k++)
-		for (int number = 0; number < atoi(tags[k]); number++) {
+		for (long number = 0; number < strtol(tags[k], NULL, 10); number++) {
 			char text[16];
 
-			snprintf(text, sizeof(text), "%d", number);
+			snprintf(text, sizeof(text), "%ld", number);
 			assert_int_not_equal(slot_of(text) * 16 / 16384, k);
 		}
 }
@@ -58,15 +58,15 @@ static void test_shard_make_tags_are_the_smallest(void **state)
 static void test_shard_make_tags_48_spread_evenly(void **state)
 {
 	unsigned on3[3] = {0}, on6[6] = {0};
-	int largest = 0;
+	long largest = 0;
 
 	(void)state;
 	shard_make_tags(48, tags);
 	for (unsigned k = 0; k < 48; k++) {
 		on3[slot_of(tags[k]) * 3 / 16384]++;
 		on6[slot_of(tags[k]) * 6 / 16384]++;
-		if (atoi(tags[k]) > largest)
-			largest = atoi(tags[k]);
+		if (strtol(tags[k], NULL, 10) > largest)
+			largest = strtol(tags[k], NULL, 10);
 	}
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(on3[i], 16);
