@@ -1,6 +1,7 @@
 #include "proxy/core/ack_file.h"
 
 #include "proxy/base/clock.h"
+#include "proxy/base/failpoint.h"
 #include "proxy/base/log.h"
 #include "proxy/base/siphash.h"
 #include "proxy/http/body.h"
@@ -368,13 +369,17 @@ static int replace_file(const struct ack_dir *d, const char *path, struct slice 
 	fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	rc = write_all(fd, head);
+	rc = FAILPOINT_ERROR("ack_file_write");
+	if (rc == 0)
+		rc = write_all(fd, head);
 	if (rc == 0)
 		rc = write_all(fd, content);
 	if (rc == 0 && fsync(fd) < 0)
 		rc = -errno;
 	if (close(fd) < 0 && rc == 0)
 		rc = -errno;
+	if (rc == 0)
+		rc = FAILPOINT_ERROR("ack_file_rename");
 	if (rc == 0 && rename(temp, path) < 0)
 		rc = -errno;
 	if (rc < 0)

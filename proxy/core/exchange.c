@@ -1,6 +1,7 @@
 #include "proxy/core/exchange.h"
 
 #include "proxy/base/clock.h"
+#include "proxy/base/failpoint.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
 #include "proxy/http/emit.h"
@@ -218,6 +219,7 @@ static void start_request(struct exchange *x)
 	struct conn *c = x->c;
 	struct http_head *h = &x->head;
 
+	FAILPOINT("request_head");
 	x->is_received = true;
 	x->is_buffered = true;
 	metric_add(M_RECEIVED, 1);

@@ -1,5 +1,6 @@
 /* From a whole held message to its fate: filters, acknowledgement, store. */
 #include "proxy/base/clock.h"
+#include "proxy/base/failpoint.h"
 #include "proxy/base/metrics.h"
 #include "proxy/base/siphash.h"
 #include "proxy/core/exchange.h"
@@ -68,7 +69,9 @@ static void on_recorded(struct record *r, enum store_rc rc)
 	struct slice answer;
 
 	if (rc == STORE_OK) {
+		FAILPOINT("ack_send");
 		answer = strbuf_slice(&x->reply);
+		answer.n = FAILPOINT_SHORT("ack_short", answer.n);
 		x->state = EXCH_HOLD;
 		if (x->c != NULL) {
 			struct conn *c = x->c;
@@ -82,6 +85,7 @@ static void on_recorded(struct record *r, enum store_rc rc)
 				c->x = x;
 			}
 		}
+		FAILPOINT("ack_sent");
 		exch_end(x, FATE_ABSORBED, REASON_NONE);
 		return;
 	}
@@ -111,6 +115,7 @@ static void record(struct exchange *x)
 		r->raw = slice_make(iobuf_slice(&x->c->s.in).p,
 				    x->head.head_bytes + (size_t)x->head.length);
 	x->state = EXCH_RECORD;
+	FAILPOINT("message_whole");
 	/* The store has its own deadline; this one is never reached. */
 	x->deadline_ms = INT64_MAX;
 	store_add(x->w->store, r);

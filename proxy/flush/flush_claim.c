@@ -1,6 +1,7 @@
 #include "proxy/flush/flush_priv.h"
 
 #include "proxy/base/clock.h"
+#include "proxy/base/failpoint.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
 #include "proxy/base/siphash.h"
@@ -194,6 +195,7 @@ static void on_settled(void *arg, enum store_rc rc, int64_t n)
 	s = k->shard;
 	f = s->f;
 	f->n_calls--;
+	FAILPOINT("settle_answered");
 	if (rc == STORE_OK) {
 		/* 0 after an unknown outcome: that one did it. */
 		if (n > 0 || k->is_settle_unknown) {
@@ -222,6 +224,7 @@ static void settle(struct flush_claim *k)
 	k->state = CLAIM_SETTLING;
 	s->f->n_calls++;
 	store_settle(s->f->store, s->number, k->token, k->c.client, k->c.seq, on_settled, k);
+	FAILPOINT("settle_send");
 }
 
 static void on_posted(void *arg, bool is_acknowledged, const char *why)
@@ -240,6 +243,7 @@ static void on_posted(void *arg, bool is_acknowledged, const char *why)
 	if (!is_acknowledged) {
 		refused(k, why);
 	} else {
+		FAILPOINT("summary_acknowledged");
 		f->failures = 0;
 		f->post_not_before_ms = 0;
 		k->part++;
@@ -260,6 +264,7 @@ static void hand_over(struct flush_claim *k, struct slice request)
 		metric_add(M_SUM_RETRIED, 1);
 	k->state = CLAIM_POSTING;
 	f->n_posting++;
+	FAILPOINT("summary_send");
 	f->env->post(f->env->arg, request, k->id, on_posted, k);
 }
 

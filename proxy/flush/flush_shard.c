@@ -1,6 +1,7 @@
 #include "proxy/flush/flush_priv.h"
 
 #include "proxy/base/clock.h"
+#include "proxy/base/failpoint.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
 
@@ -181,6 +182,8 @@ static void on_seal(void *arg, enum store_rc rc, const struct claim *v, unsigned
 		trouble(s, "seal", rc);
 		return;
 	}
+	if (n > 0)
+		FAILPOINT("seal_answered");
 	metric_add(M_SUM_SEALED, n);
 	if (s->token == 0 || s->f->is_stopping)
 		return; /* they are in the outbox */

@@ -1,6 +1,7 @@
 #include "proxy/store/link.h"
 
 #include "proxy/base/clock.h"
+#include "proxy/base/failpoint.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
 #include "proxy/store/embedded.h"
@@ -83,6 +84,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	clock_touch();
+	FAILPOINT("link_read");
 	redisAsyncHandleRead(a->ac); /* may free a */
 }
 
@@ -235,7 +237,7 @@ static int send_command(struct link *l, struct slice command, link_reply_fn *rep
 
 int link_send(struct link *l, struct slice command, link_reply_fn *reply, void *arg)
 {
-	if (l->state != LINK_UP)
+	if (l->state != LINK_UP || FAILPOINT_ERROR("link_send") < 0)
 		return -ENOTCONN;
 	return send_command(l, command, reply, arg);
 }

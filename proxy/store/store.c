@@ -1,4 +1,5 @@
 #include "proxy/base/clock.h"
+#include "proxy/base/failpoint.h"
 #include "proxy/base/metrics.h"
 #include "proxy/base/siphash.h"
 #include "proxy/store/resp.h"
@@ -88,6 +89,7 @@ static void finish_absorb(struct call *c, enum store_rc rc, const redisReply *re
 
 	if (rc == STORE_OK && reply->type != REDIS_REPLY_INTEGER)
 		rc = STORE_UNKNOWN;
+	FAILPOINT("absorb_answered");
 	if (rc == STORE_OK) {
 		n_new = reply->integer;
 		metric_add(M_ABSORBED_UNIQUE, n_new);
@@ -179,6 +181,7 @@ static bool send_absorb(struct store *s, struct shard *sh)
 	s->n_round++;
 	metric_add(M_STORE_RECORDS, c->n_records);
 	call_send(c);
+	FAILPOINT("absorb_send");
 	return true;
 }
 
