@@ -30,12 +30,19 @@ struct reading {
 
 static enum element element_of(struct text16 name)
 {
-	static const char *const names[EL_COUNT] = {
-		"ID",	     "SourceID", "SourceHost", "TargetEndpoint",
-		"ReplyMode", "Body",	 "Hooks",      "Payload"};
+	static const struct slice names[EL_COUNT] = {
+		[EL_ID] = {"ID", 2},
+		[EL_SOURCE_ID] = {"SourceID", 8},
+		[EL_SOURCE_HOST] = {"SourceHost", 10},
+		[EL_ENDPOINT] = {"TargetEndpoint", 14},
+		[EL_REPLY_MODE] = {"ReplyMode", 9},
+		[EL_BODY] = {"Body", 4},
+		[EL_HOOKS] = {"Hooks", 5},
+		[EL_PAYLOAD] = {"Payload", 7},
+	};
 
 	for (unsigned i = 0; i < EL_COUNT; i++)
-		if (text16_eq(name, names[i]))
+		if (name.n == names[i].n && text16_same(name, names[i].p))
 			return (enum element)i;
 	return text16_eq(name, "Attachment") ? EL_ATTACHMENT : EL_OTHER;
 }

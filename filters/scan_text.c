@@ -4,12 +4,19 @@ void gather_begin(struct gather *g)
 {
 	g->n = 0;
 	g->is_on = true;
-	g->is_full = false;
+	g->is_full = g->is_blind = false;
+}
+
+void gather_begin_blind(struct gather *g)
+{
+	gather_begin(g);
+	g->is_blind = true;
 }
 
 void gather_add(struct gather *g, const struct scan *s)
 {
-	if (g->is_on && !text16_decode(s->text, s->is_raw, g->buf, &g->n, sizeof(g->buf)))
+	if (g->is_on && !g->is_blind &&
+	    !text16_decode(s->text, s->is_raw, g->buf, &g->n, sizeof(g->buf)))
 		g->is_full = true;
 }
 
@@ -18,14 +25,20 @@ static bool is_space(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-static bool keep(struct slice s, struct arena *scratch, struct slice *out)
+static struct slice trim(struct slice s)
 {
-	char *p;
-
 	while (s.n > 0 && is_space(s.p[0]))
 		s = slice_drop(s, 1);
 	while (s.n > 0 && is_space(s.p[s.n - 1]))
 		s.n--;
+	return s;
+}
+
+static bool keep(struct slice s, struct arena *scratch, struct slice *out)
+{
+	char *p;
+
+	s = trim(s);
 	p = arena_get(scratch, s.n);
 	if (p == NULL)
 		return false;
@@ -41,17 +54,29 @@ bool gather_end(struct gather *g, struct arena *scratch, struct slice *out)
 	return !g->is_full && keep(slice_make(g->buf, g->n), scratch, out);
 }
 
+bool scan_attr_buf(const struct scan *s, const char *name, char *buf, struct slice *out)
+{
+	const struct scan_attr *a = scan_attr(s, name);
+	size_t n = 0;
+
+	*out = slice_make(buf, 0);
+	if (a == NULL)
+		return true;
+	if (!text16_decode(a->value, false, buf, &n, SCAN_TEXT_MAX))
+		return false;
+	*out = trim(slice_make(buf, n));
+	return true;
+}
+
 bool scan_attr_text(const struct scan *s, const char *name, struct arena *scratch,
 		    struct slice *out)
 {
-	const struct scan_attr *a = scan_attr(s, name);
 	char buf[SCAN_TEXT_MAX];
-	size_t n = 0;
+	struct slice text;
 
-	if (a == NULL)
+	if (scan_attr(s, name) == NULL)
 		return true;
-	return text16_decode(a->value, false, buf, &n, sizeof(buf)) &&
-	       keep(slice_make(buf, n), scratch, out);
+	return scan_attr_buf(s, name, buf, &text) && keep(text, scratch, out);
 }
 
 bool utf16_body(struct slice *bytes)

@@ -7,6 +7,15 @@
 
 #define SEVERITY_INFO 1
 
+/* What a property says. */
+enum meaning {
+	MEANS_NUMBER,	   /* the message's number */
+	MEANS_CLIENT,	   /* the client */
+	MEANS_WIN32_ERROR, /* whether something failed */
+	MEANS_NOTHING,	   /* nothing about the rule: it differs from message to message */
+	MEANS_CONTENT,	   /* whatever it is, it tells one rule from another */
+};
+
 /* What is known of the <Status> being read. */
 struct one {
 	struct slice type;
@@ -23,26 +32,17 @@ struct reading {
 	struct arena *scratch;
 	struct scan scan;
 	struct gather text;
-	struct slice name; /* of the Property or Qualifier being read */
+	/* The Property or Qualifier being read; its name lies in name_buf. */
+	struct slice name;
+	char name_buf[SCAN_TEXT_MAX];
+	enum meaning meaning;
+	unsigned rule_rank; /* as a name of the rule; STATUS_MAX_NAMES: it is none */
 	bool is_property, is_qualifier;
+	bool is_digesting; /* the rule has no name: its properties are digested */
 	struct one now;
 	unsigned n_status, n_match;
 	enum doubt first_doubt; /* of a <Status> that does not match */
 };
-
-/* Properties that say nothing about the rule: they differ from message to message. */
-static bool is_base_property(struct slice name)
-{
-	static const char *const base[] = {"ClientID",	       "DateTime",    "MachineName",
-					   "ProcessID",	       "ThreadID",    "SiteCode",
-					   "TopLevelSiteCode", "Severity",    "EventID",
-					   "Win32ErrorCode",   "Attribute408"};
-
-	for (size_t i = 0; i < sizeof(base) / sizeof(base[0]); i++)
-		if (slice_ieq(name, slice_str(base[i])))
-			return true;
-	return false;
-}
 
 static bool is_in(const struct name_list *list, struct slice name)
 {
@@ -83,9 +83,36 @@ static bool take_number(struct one *o, struct slice value)
 	return true;
 }
 
-static bool is_number_name(struct slice name)
+static enum meaning meaning_of(struct slice name)
 {
-	return slice_ieq(name, SLICE("SMS_MessageID")) || slice_ieq(name, SLICE("MessageID"));
+#define MEANING(text, meaning)                    \
+	{                                         \
+		{text, sizeof(text) - 1}, meaning \
+	}
+	static const struct {
+		struct slice name;
+		enum meaning meaning;
+	} known[] = {
+		MEANING("SMS_MessageID", MEANS_NUMBER),
+		MEANING("MessageID", MEANS_NUMBER),
+		MEANING("ClientID", MEANS_CLIENT),
+		MEANING("Win32ErrorCode", MEANS_WIN32_ERROR),
+		MEANING("DateTime", MEANS_NOTHING),
+		MEANING("MachineName", MEANS_NOTHING),
+		MEANING("ProcessID", MEANS_NOTHING),
+		MEANING("ThreadID", MEANS_NOTHING),
+		MEANING("SiteCode", MEANS_NOTHING),
+		MEANING("TopLevelSiteCode", MEANS_NOTHING),
+		MEANING("Severity", MEANS_NOTHING),
+		MEANING("EventID", MEANS_NOTHING),
+		MEANING("Attribute408", MEANS_NOTHING),
+	};
+#undef MEANING
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (slice_ieq(name, known[i].name))
+			return known[i].meaning;
+	return MEANS_CONTENT;
 }
 
 static void digest_property(struct one *o, struct slice name, struct slice value)
@@ -104,19 +131,27 @@ static enum doubt take_property(struct reading *r, struct slice value)
 	struct one *o = &r->now;
 	uint32_t error;
 
-	for (unsigned i = 0; i < r->f->rule_properties.n && i < o->rule_rank; i++)
-		if (slice_ieq(r->f->rule_properties.v[i], r->name)) {
-			o->rule_rank = i;
-			o->rule = value;
-		}
-	if (is_number_name(r->name))
+	if (r->rule_rank < o->rule_rank) {
+		o->rule_rank = r->rule_rank;
+		o->rule = value;
+	}
+	switch (r->meaning) {
+	case MEANS_NUMBER:
 		return take_number(o, value) ? DOUBT_NONE : DOUBT_CONFLICT;
-	if (slice_ieq(r->name, SLICE("ClientID")))
+	case MEANS_CLIENT:
 		o->client = value;
-	if (slice_ieq(r->name, SLICE("Win32ErrorCode")) && (!to_u32(value, &error) || error != 0))
-		o->has_win32_error = true;
-	if (!is_base_property(r->name))
-		digest_property(o, r->name, value);
+		break;
+	case MEANS_WIN32_ERROR:
+		if (!to_u32(value, &error) || error != 0)
+			o->has_win32_error = true;
+		break;
+	case MEANS_NOTHING:
+		break;
+	case MEANS_CONTENT:
+		if (r->is_digesting)
+			digest_property(o, r->name, value);
+		break;
+	}
 	return DOUBT_NONE;
 }
 
@@ -134,7 +169,7 @@ static enum doubt take_value(struct reading *r)
 		r->now.type = value;
 		return DOUBT_NONE;
 	}
-	if (is_number_name(r->name) && !take_number(&r->now, value))
+	if (r->meaning == MEANS_NUMBER && !take_number(&r->now, value))
 		return DOUBT_CONFLICT;
 	return DOUBT_NONE;
 }
@@ -208,6 +243,28 @@ static enum doubt end_status(struct reading *r)
 	return DOUBT_NONE;
 }
 
+/* A Property or Qualifier begins: what does it mean, and is its value of use? */
+static enum doubt begin_value(struct reading *r)
+{
+	bool is_wanted;
+
+	if (!scan_attr_buf(&r->scan, "Name", r->name_buf, &r->name))
+		return DOUBT_NO_ROOM;
+	r->meaning = meaning_of(r->name);
+	r->rule_rank = STATUS_MAX_NAMES;
+	if (r->is_property)
+		for (unsigned i = r->f->rule_properties.n; i-- > 0;)
+			if (slice_ieq(r->f->rule_properties.v[i], r->name))
+				r->rule_rank = i;
+	is_wanted = r->rule_rank < r->now.rule_rank || r->meaning < MEANS_NOTHING ||
+		    (r->meaning == MEANS_CONTENT && r->is_digesting);
+	if (is_wanted)
+		gather_begin(&r->text);
+	else
+		gather_begin_blind(&r->text);
+	return DOUBT_NONE;
+}
+
 static enum doubt on_start(struct reading *r)
 {
 	struct text16 name = text16_local(r->scan.name);
@@ -225,13 +282,7 @@ static enum doubt on_start(struct reading *r)
 	case 3:
 		r->is_property = text16_eq(name, "Property");
 		r->is_qualifier = text16_eq(name, "Qualifier");
-		if (!r->is_property && !r->is_qualifier)
-			return DOUBT_NONE;
-		r->name = slice_make("", 0);
-		if (!scan_attr_text(&r->scan, "Name", r->scratch, &r->name))
-			return DOUBT_NO_ROOM;
-		gather_begin(&r->text);
-		return DOUBT_NONE;
+		return r->is_property || r->is_qualifier ? begin_value(r) : DOUBT_NONE;
 	default:
 		return DOUBT_NONE;
 	}
@@ -271,22 +322,38 @@ static enum doubt read_all(struct reading *r)
 	}
 }
 
-/* Without a property that names it, a rule is known by what else the message says. */
-static bool name_rule(struct reading *r, struct status *out)
+static enum doubt read_from_start(struct reading *r, struct slice text, bool is_digesting)
 {
+	r->text.is_on = false;
+	r->is_property = r->is_qualifier = false;
+	r->n_status = r->n_match = 0;
+	r->first_doubt = DOUBT_NONE;
+	r->is_digesting = is_digesting;
+	scan_init(&r->scan, text, true);
+	return read_all(r);
+}
+
+/* Without a property that names it, a rule is known by what else the message says. */
+static enum doubt name_rule(struct reading *r, struct slice text, struct slice *rule)
+{
+	enum doubt doubt;
 	char *p;
 
-	out->rule = r->now.rule;
-	if (out->rule.n > 0)
-		return true;
+	*rule = r->now.rule;
+	if (rule->n > 0)
+		return DOUBT_NONE;
+	/* Rare: the whole message once more, for the properties that were not looked at. */
+	doubt = read_from_start(r, text, true);
+	if (doubt != DOUBT_NONE)
+		return doubt;
 	if (r->now.n_digested == 0)
-		return false;
+		return DOUBT_IDENTITY;
 	p = arena_get(r->scratch, 24);
 	if (p == NULL)
-		return false;
+		return DOUBT_NO_ROOM;
 	snprintf(p, 24, "#%016llx", (unsigned long long)r->now.digest);
-	out->rule = slice_make(p, 17);
-	return true;
+	*rule = slice_make(p, 17);
+	return DOUBT_NONE;
 }
 
 enum doubt status_read(const struct status_filter *f, struct slice text, struct arena *scratch,
@@ -300,12 +367,7 @@ enum doubt status_read(const struct status_filter *f, struct slice text, struct 
 		return DOUBT_STATUS_ENCODING;
 	r.f = f;
 	r.scratch = scratch;
-	r.text.is_on = false;
-	r.is_property = r.is_qualifier = false;
-	r.n_status = r.n_match = 0;
-	r.first_doubt = DOUBT_NONE;
-	scan_init(&r.scan, text, true);
-	doubt = read_all(&r);
+	doubt = read_from_start(&r, text, false);
 	if (doubt != DOUBT_NONE)
 		return doubt;
 	if (r.first_doubt != DOUBT_NONE)
@@ -313,5 +375,5 @@ enum doubt status_read(const struct status_filter *f, struct slice text, struct 
 	if (r.n_status > 1)
 		return DOUBT_SEVERAL;
 	out->client = r.now.client;
-	return name_rule(&r, out) ? DOUBT_NONE : DOUBT_IDENTITY;
+	return name_rule(&r, text, &out->rule);
 }

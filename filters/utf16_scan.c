@@ -81,6 +81,76 @@ static bool skip_literal(struct scan *s, const char *ascii)
 	return true;
 }
 
+static inline bool skip_unit(struct scan *s, unsigned u)
+{
+	if (peek(s) != u)
+		return false;
+	s->p += 2;
+	return true;
+}
+
+/*
+ * Eight units at a time: a comparison gives each unit all ones or zero. first_of() is
+ * the number of units before the first that has ones.
+ */
+typedef uint16_t units8 __attribute__((vector_size(16)));
+typedef uint8_t marks8 __attribute__((vector_size(8)));
+
+static inline units8 load8(const unsigned char *p)
+{
+	units8 v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+static inline unsigned first_of(units8 hits)
+{
+	marks8 marks = __builtin_convertvector(hits, marks8);
+	uint64_t bits;
+
+	memcpy(&bits, &marks, sizeof(bits));
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "units are compared as they lie in memory: little-endian machines only"
+#endif
+	return bits == 0 ? 8 : (unsigned)__builtin_ctzll(bits) / 8;
+}
+
+/* Past units that are ASCII, no control character, and none of '<', '&' and stop. */
+static inline const unsigned char *skip_plain(const unsigned char *p, const unsigned char *end,
+					      unsigned stop)
+{
+	while (end - p >= 16) {
+		units8 v = load8(p);
+		unsigned n = first_of((units8)((v - 0x20 > 0x5f) | (v == '<') | (v == '&') |
+					       (v == (uint16_t)stop)));
+
+		p += (size_t)2 * n;
+		if (n < 8)
+			break;
+	}
+	return p;
+}
+
+/* Past units that may stand in a name. */
+static inline const unsigned char *skip_name(const unsigned char *p, const unsigned char *end)
+{
+	while (end - p >= 16) {
+		units8 v = load8(p);
+		/* '0' to '9' and ':' follow each other. */
+		units8 is_name = (units8)(((v | 0x20) - 'a' < 26) | (v - '0' < 11) | (v == '_') |
+					  (v == '-') | (v == '.'));
+		unsigned n = first_of(~is_name);
+
+		p += (size_t)2 * n;
+		if (n < 8)
+			return p;
+	}
+	while (p < end && (class_of(unit(p)) & U_NAME))
+		p += 2;
+	return p;
+}
+
 static bool skip_space(struct scan *s)
 {
 	const unsigned char *from = s->p;
@@ -96,8 +166,7 @@ static bool read_name(struct scan *s, struct text16 *name)
 
 	if (s->p >= s->end || !(class_of(unit(s->p)) & U_NAME_START))
 		return false;
-	while (s->p < s->end && (class_of(unit(s->p)) & U_NAME))
-		s->p += 2;
+	s->p = skip_name(s->p, s->end);
 	*name = (struct text16){from, (size_t)(s->p - from) / 2};
 	return name->n <= SCAN_NAME;
 }
@@ -140,16 +209,16 @@ static size_t read_reference(const unsigned char *p, const unsigned char *end, u
 			*out = (unsigned char)known[i].c;
 			return (size_t)(s.p - p) / 2;
 		}
-	if (!skip_literal(&s, "#"))
+	if (!skip_unit(&s, '#'))
 		return 0;
-	if (skip_literal(&s, "x"))
+	if (skip_unit(&s, 'x'))
 		base = 16;
 	for (; (d = digit_of(peek(&s), base)) >= 0; s.p += 2, n_digits++) {
 		if (n_digits >= 8)
 			return 0;
 		c = c * base + (uint32_t)d;
 	}
-	if (n_digits == 0 || !is_xml_char(c) || !skip_literal(&s, ";"))
+	if (n_digits == 0 || !is_xml_char(c) || !skip_unit(&s, ';'))
 		return 0;
 	*out = c;
 	return (size_t)(s.p - p) / 2;
@@ -160,7 +229,7 @@ static enum scan_event read_text(struct scan *s)
 {
 	const unsigned char *p = s->p;
 
-	while (p < s->end) {
+	while ((p = skip_plain(p, s->end, ']')) < s->end) {
 		unsigned u = unit(p), n;
 		uint32_t c;
 
@@ -220,7 +289,7 @@ static enum scan_event read_value(struct scan *s, struct text16 *value)
 	if (quote != '"' && quote != '\'')
 		return SCAN_BAD;
 	s->p += 2;
-	for (p = s->p; p < s->end;) {
+	for (p = s->p; (p = skip_plain(p, s->end, quote)) < s->end;) {
 		unsigned u = unit(p), n;
 		uint32_t c;
 
@@ -262,7 +331,7 @@ static enum scan_event read_attr(struct scan *s)
 		if (same_text(s->attrs[i].name, a->name))
 			return SCAN_BAD;
 	skip_space(s);
-	if (!skip_literal(s, "="))
+	if (!skip_unit(s, '='))
 		return SCAN_BAD;
 	skip_space(s);
 	s->n_attrs++;
@@ -282,12 +351,14 @@ static enum scan_event read_start(struct scan *s)
 	for (;;) {
 		bool has_space = skip_space(s);
 
-		if (skip_literal(s, "/>")) {
+		if (skip_unit(s, '>'))
+			break;
+		if (skip_unit(s, '/')) {
+			if (!skip_unit(s, '>'))
+				return SCAN_BAD;
 			s->is_empty_element = true;
 			break;
 		}
-		if (skip_literal(s, ">"))
-			break;
 		if (!has_space)
 			return SCAN_BAD;
 		rc = read_attr(s);
@@ -301,10 +372,18 @@ static enum scan_event read_start(struct scan *s)
 /* Behind '</'. */
 static enum scan_event read_end(struct scan *s)
 {
-	if (s->depth == 0 || !read_name(s, &s->name) || !same_text(s->name, s->open[s->depth - 1]))
+	size_t bytes;
+
+	if (s->depth == 0)
 		return SCAN_BAD;
+	/* It can only be the name of the open element: compare, then see that it ends there. */
+	s->name = s->open[s->depth - 1];
+	bytes = s->name.n * 2;
+	if ((size_t)(s->end - s->p) < bytes || memcmp(s->p, s->name.p, bytes) != 0)
+		return SCAN_BAD;
+	s->p += bytes;
 	skip_space(s);
-	if (!skip_literal(s, ">"))
+	if (!skip_unit(s, '>'))
 		return SCAN_BAD;
 	s->depth--;
 	return SCAN_END;
@@ -316,7 +395,7 @@ static bool read_pseudo(struct scan *s, const char *name, struct text16 *value)
 	if (!skip_literal(s, name))
 		return false;
 	skip_space(s);
-	if (!skip_literal(s, "="))
+	if (!skip_unit(s, '='))
 		return false;
 	skip_space(s);
 	return read_value(s, value) == SCAN_START;
@@ -366,7 +445,7 @@ static enum scan_event read_bang(struct scan *s)
 	struct text16 rest;
 
 	if (skip_literal(s, "--"))
-		return read_until(s, "--", &rest) && skip_literal(s, ">") ? SCAN_START : SCAN_BAD;
+		return read_until(s, "--", &rest) && skip_unit(s, '>') ? SCAN_START : SCAN_BAD;
 	if (skip_literal(s, "[CDATA[")) {
 		if (s->depth == 0 || !read_until(s, "]]>", &s->text))
 			return SCAN_BAD;
@@ -442,12 +521,12 @@ enum scan_event scan_next(struct scan *s)
 	}
 }
 
-bool text16_eq(struct text16 t, const char *ascii)
+bool text16_same(struct text16 t, const char *ascii)
 {
 	for (size_t i = 0; i < t.n; i++)
-		if (ascii[i] == '\0' || unit(t.p + 2 * i) != (unsigned char)ascii[i])
+		if (unit(t.p + 2 * i) != (unsigned char)ascii[i])
 			return false;
-	return ascii[t.n] == '\0';
+	return true;
 }
 
 bool text16_ieq(struct text16 t, struct slice ascii)
@@ -465,10 +544,11 @@ bool text16_ieq(struct text16 t, struct slice ascii)
 
 struct text16 text16_local(struct text16 name)
 {
-	for (size_t i = 0; i < name.n; i++)
-		if (unit(name.p + 2 * i) == ':')
-			return (struct text16){name.p + 2 * (i + 1), name.n - i - 1};
-	return name;
+	/* Names are ASCII: a colon's byte is nothing else's upper half. */
+	const unsigned char *colon = memchr(name.p, ':', name.n * 2);
+	size_t skip = colon == NULL ? 0 : (size_t)(colon - name.p) / 2 + 1;
+
+	return (struct text16){name.p + 2 * skip, name.n - skip};
 }
 
 static bool put_utf8(uint32_t c, char *out, size_t *n, size_t room)
@@ -495,9 +575,25 @@ bool text16_decode(struct text16 t, bool is_raw, char *out, size_t *n, size_t ro
 	const unsigned char *p = t.p, *end = t.p + 2 * t.n;
 
 	while (p < end) {
-		uint32_t c = unit(p);
+		uint32_t c;
 		size_t units = 1;
 
+		/* Mostly ASCII: each unit becomes a byte. */
+		while (end - p >= 16 && room - *n >= 8) {
+			units8 v = load8(p);
+			marks8 bytes = __builtin_convertvector(v, marks8);
+
+			units = first_of((units8)((v > 0x7f) | (v == '&')));
+			memcpy(out + *n, &bytes, sizeof(bytes));
+			*n += units;
+			p += 2 * units;
+			if (units < 8)
+				break;
+		}
+		if (p == end)
+			break;
+		c = unit(p);
+		units = 1;
 		if (c == '&' && !is_raw) {
 			units = read_reference(p, end, &c);
 			CHECK(units > 0);
@@ -510,12 +606,4 @@ bool text16_decode(struct text16 t, bool is_raw, char *out, size_t *n, size_t ro
 		p += 2 * units;
 	}
 	return true;
-}
-
-const struct scan_attr *scan_attr(const struct scan *s, const char *name)
-{
-	for (unsigned i = 0; i < s->n_attrs; i++)
-		if (text16_eq(s->attrs[i].name, name))
-			return &s->attrs[i];
-	return NULL;
 }

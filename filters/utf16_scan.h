@@ -52,8 +52,14 @@ struct scan {
 void scan_init(struct scan *s, struct slice bytes, bool many_roots);
 enum scan_event scan_next(struct scan *s);
 
+/* Do the t.n units equal the first t.n of ascii? */
+bool text16_same(struct text16 t, const char *ascii);
+
 /* Equal to ASCII letters; the i form ignores their case. */
-bool text16_eq(struct text16 t, const char *ascii);
+static inline bool text16_eq(struct text16 t, const char *ascii)
+{
+	return t.n == strlen(ascii) && text16_same(t, ascii);
+}
 bool text16_ieq(struct text16 t, struct slice ascii);
 /* The local part of a name: behind its colon, if there is one. */
 struct text16 text16_local(struct text16 name);
@@ -65,6 +71,12 @@ struct text16 text16_local(struct text16 name);
 bool text16_decode(struct text16 t, bool is_raw, char *out, size_t *n, size_t room);
 
 /* The attribute of that name, or NULL. */
-const struct scan_attr *scan_attr(const struct scan *s, const char *name);
+static inline const struct scan_attr *scan_attr(const struct scan *s, const char *name)
+{
+	for (unsigned i = 0; i < s->n_attrs; i++)
+		if (text16_eq(s->attrs[i].name, name))
+			return &s->attrs[i];
+	return NULL;
+}
 
 #endif
