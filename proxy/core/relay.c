@@ -427,6 +427,9 @@ void exch_pump_response(struct exchange *x)
 		rc = next_piece(&x->up_body, &no_limits, in, room - first.n - CHUNK_FRAME * 2,
 				&used, &data);
 		if (rc == BODY_BAD) {
+			/* The head has not been sent yet: the client may know (R5). */
+			if (first.n > 0)
+				x->has_answer = x->has_up_head = false;
 			response_failed(x, REASON_RESPONSE_BAD);
 			return;
 		}

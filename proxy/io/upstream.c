@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define UPCONN_MAGIC 0x7570636eu
@@ -92,10 +93,27 @@ static void open_for_waiters(struct upstream *u)
 			return;
 }
 
+/*
+ * Has the peer been silent since its last response? Bytes or an end that the event loop has
+ * not told of yet would be taken for the answer to the next request (R7), or cost it a 502.
+ */
+static bool is_quiet(const struct upconn *uc)
+{
+	char byte;
+
+	return recv(uc->s.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
 static void hand_out(struct upconn *uc)
 {
-	struct up_waiter *w = next_waiter(uc->u);
+	struct up_waiter *w;
 
+	if (uc->served > 0 && uc->u->n_waiting > 0 && !is_quiet(uc)) {
+		upconn_drop(uc);
+		return;
+	}
+	w = next_waiter(uc->u);
 	if (w == NULL) {
 		uc->readable = uc->writable = NULL;
 		uc->owner = NULL;
@@ -233,10 +251,14 @@ struct upconn *upstream_take(struct upstream *u)
 	/* Those who wait come first, or a steady stream would starve them. */
 	if (u->n_waiting > 0)
 		return NULL;
-	uc = TAILQ_FIRST(&u->idle);
-	if (uc != NULL)
-		set_state(uc, UPCONN_BUSY);
-	return uc;
+	while ((uc = TAILQ_FIRST(&u->idle)) != NULL) {
+		if (is_quiet(uc)) {
+			set_state(uc, UPCONN_BUSY);
+			return uc;
+		}
+		close_upconn(uc);
+	}
+	return NULL;
 }
 
 int upstream_wait(struct upstream *u, struct up_waiter *w)
