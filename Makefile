@@ -42,17 +42,15 @@ LIBS := -levent -lhiredis -ldeflate -linih -ljansson -lcrypto -lpthread
 ALLCFLAGS = $(STD) $(CFLAGS) $(WARN) $(HARDEN) -MMD -MP
 TESTCFLAGS = $(ALLCFLAGS) -Wno-missing-prototypes
 
-# The journal is not wired into the store yet.
-UNFINISHED := $(wildcard proxy/store/journal*.c tests/unit/store/test_journal*.c tests/fuzz/fuzz_journal.c tests/tools/journal*_main.c)
-LIB_SRC  := $(filter-out proxy/core/main.c $(UNFINISHED),$(wildcard proxy/*/*.c filters/*.c))
+LIB_SRC  := $(filter-out proxy/core/main.c,$(wildcard proxy/*/*.c filters/*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
 LLHTTP_OBJ := $(B)/llhttp/api.o $(B)/llhttp/http.o $(B)/llhttp/llhttp.o
-TOOL_SRC := $(filter-out $(UNFINISHED),$(wildcard tests/tools/*_main.c))
+TOOL_SRC := $(wildcard tests/tools/*_main.c)
 TOOLS    := $(TOOL_SRC:tests/tools/%_main.c=$(B)/%)
 TOOLLIB_OBJ := $(patsubst %.c,$(B)/%.o,$(filter-out $(TOOL_SRC),$(wildcard tests/tools/*.c)))
-UNIT_SRC := $(filter-out $(UNFINISHED),$(wildcard tests/unit/test_*.c tests/unit/*/test_*.c tests/sim/test_*.c))
+UNIT_SRC := $(wildcard tests/unit/test_*.c tests/unit/*/test_*.c tests/sim/test_*.c)
 UNIT_BIN := $(UNIT_SRC:%.c=$(B)/%)
-FUZZ_SRC := $(filter-out $(UNFINISHED),$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: all tools unit fuzz-replay demo run check check-lint check-build check-unit check-fuzz \
@@ -60,7 +58,7 @@ FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(B)/%)
 .DEFAULT_GOAL := help
 
 all: $(B)/statweir tools
-tools: $(TOOLS)
+tools: $(TOOLS) $(B)/nth_call.so $(B)/nth_malloc.so
 
 # Packages, said before they are installed; nothing happens when all are there.
 setup-%:
@@ -162,6 +160,11 @@ $(UNIT_BIN): $(B)/%: $(B)/%.o $(B)/libstatweir.a
 
 $(FUZZ_REPLAY): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(B)/libstatweir.a
 	$(V)echo "  link $@" && $(CC) $(LDFLAGS) $(LDHARDEN) -o $@ $^ $(LIBS) -lexpat -lz
+
+# For LD_PRELOAD, so without sanitizers even in their builds.
+$(B)/nth_malloc.so: NTH := -DNTH_MALLOC
+$(B)/nth_call.so $(B)/nth_malloc.so: tests/fault/nth_call.c
+	$(V)mkdir -p $(@D) && echo "  link $@" && $(CC) $(STD) -O1 -g $(WARN) $(NTH) -fPIC -shared -o $@ $< -ldl
 
 unit: $(UNIT_BIN)
 fuzz-replay: $(FUZZ_REPLAY)

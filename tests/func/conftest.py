@@ -5,6 +5,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from harness import ccm, client  # noqa: E402
+from harness.faults import failpoints, network, redis, shim, weirs  # noqa: E402,F401
 from harness.mp import ManagementPoint  # noqa: E402
 from harness.proxy import Statweir  # noqa: E402
 

@@ -27,6 +27,21 @@ class Storm:
         self.uncertain = {}  # ID of a 10907 without an acknowledgement: (client, rule)
         self.others = {}  # ID of another message: (kind, crc)
         self.repeats = 0
+        self.may_count_too = []  # clients of messages that may also be counted in summaries
+
+    def acknowledge(self, ident, client, rule, crc="-"):
+        """For a record that is not a file: the client holds an acknowledgement."""
+        self.acknowledged[ident] = (client, rule, crc)
+        self.uncertain.pop(ident, None)
+
+    def leave_open(self, ident, client, rule):
+        """It was sent, and no acknowledgement came."""
+        if ident not in self.acknowledged:
+            self.uncertain[ident] = (client, rule)
+
+    def repeat_may_count(self, _ident, client):
+        """The management point received it, its reply was lost, and it was sent again."""
+        self.may_count_too.append(client)
 
     def read(self, path):
         with open(path, encoding="ascii", errors="replace") as lines:
@@ -41,11 +56,9 @@ class Storm:
         if what == "D":
             self.repeats += 1
         elif kind == "rule" and what == "A":
-            self.acknowledged[ident] = (client, rule, crc)
-            self.uncertain.pop(ident, None)
+            self.acknowledge(ident, client, rule, crc)
         elif kind == "rule" and what == "U":
-            if ident not in self.acknowledged:
-                self.uncertain[ident] = (client, rule)
+            self.leave_open(ident, client, rule)
         elif what == "A" and kind in ASYNC_OTHERS:
             self.others[ident] = (kind, crc)
 
@@ -133,8 +146,11 @@ def compare_rules(storm, point, through):
     return untold, invented
 
 
-def compare(storm, point):
-    """The books as a dictionary; 'faults' is empty when they balance."""
+def compare(storm, point, held=None, names_rules=True):
+    """The books as a dictionary; 'faults' is empty when they balance.
+
+    held: client: messages that are recorded and in no summary yet.
+    """
     point.check_parts()
     faults = list(point.faults)
     through = {i for i in storm.acknowledged if i in point.rules}
@@ -147,6 +163,9 @@ def compare(storm, point):
     counted = collections.Counter()
     for client, messages in point.windows.values():
         counted[client.upper()] += messages
+    for client, messages in (held or {}).items():
+        counted[client.upper()] += messages
+    uncertain.update(storm.may_count_too)
 
     missing = doubled = uncertain_counted = 0
     for client in expected.keys() | counted.keys() | uncertain.keys():
@@ -159,7 +178,7 @@ def compare(storm, point):
     if doubled:
         faults.append(f"{doubled} messages are counted more than once")
 
-    untold, invented = compare_rules(storm, point, through)
+    untold, invented = compare_rules(storm, point, through) if names_rules else (0, 0)
     if untold or invented:
         faults.append(f"rules of clients: {untold} not told, {invented} told and never sent")
 

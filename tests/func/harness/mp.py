@@ -2,6 +2,7 @@
 import re
 import socket
 import threading
+import time
 
 from . import ccm
 
@@ -27,6 +28,7 @@ class Request:
         line = head.split(b"\r\n", 1)[0].split(b" ")
         self.method, self.target = line[0], line[1]
         self.raw = head + content
+        self.at = time.monotonic()
 
     def field(self, name):
         v = re.findall(rb"(?im)^" + re.escape(name) + rb":[ \t]*(.*?)[ \t]*\r$", self.head)

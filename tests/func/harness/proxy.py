@@ -48,6 +48,7 @@ class Statweir:
         self.proc = None
         self.port = self.admin = None
         self.expected_exit = 0
+        self.env = {}
 
     def start(self):
         argv = [binary(), "--listen", "127.0.0.1:0", "--upstream", "127.0.0.1:%d" % self.upstream,
@@ -56,7 +57,8 @@ class Statweir:
             argv += ["--set", "%s=%s" % (k, v)]
         self.earlier += self.log
         self.log = []
-        self.proc = subprocess.Popen(argv, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        self.proc = subprocess.Popen(argv, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+                                     env={**os.environ, **self.env})
         self.reader = threading.Thread(target=self._read_log, args=(self.proc,), daemon=True)
         self.reader.start()
         line = until("statweir listens", lambda: self.logged("listening") or self._dead())
