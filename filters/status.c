@@ -52,13 +52,15 @@ static bool is_in(const struct name_list *list, struct slice name)
 	return false;
 }
 
-/* Decimal, perhaps signed (warnings and errors may be printed so), cut to 32 bits. */
+/* Decimal of 32 bits; signed, perhaps: warnings and errors may be printed so. */
 static bool to_u32(struct slice s, uint32_t *out)
 {
 	bool is_negative = s.n > 0 && s.p[0] == '-';
 	uint64_t v;
 
-	if (slice_to_u64(slice_drop(s, is_negative), &v) < 0 || v > INT64_MAX)
+	/* What is larger must not become a good number by being cut. */
+	if (slice_to_u64(slice_drop(s, is_negative), &v) < 0 ||
+	    v > (is_negative ? (uint64_t)INT32_MAX + 1 : UINT32_MAX))
 		return false;
 	*out = (uint32_t)(is_negative ? (uint64_t)0 - v : v);
 	return true;
@@ -77,6 +79,8 @@ static bool take_number(struct one *o, struct slice value)
 	o->has_number = true;
 	o->number = v & 0xffff;
 	if (v >> 30 != 0) {
+		if (o->has_severity && o->severity != v >> 30)
+			return false;
 		o->has_severity = true;
 		o->severity = v >> 30;
 	}
@@ -134,11 +138,16 @@ static enum doubt take_property(struct reading *r, struct slice value)
 	if (r->rule_rank < o->rule_rank) {
 		o->rule_rank = r->rule_rank;
 		o->rule = value;
+	} else if (r->rule_rank == o->rule_rank && o->rule_rank < STATUS_MAX_NAMES &&
+		   !slice_eq(o->rule, value)) {
+		return DOUBT_IDENTITY; /* named twice: which is it? */
 	}
 	switch (r->meaning) {
 	case MEANS_NUMBER:
 		return take_number(o, value) ? DOUBT_NONE : DOUBT_CONFLICT;
 	case MEANS_CLIENT:
+		if (o->client.n > 0 && !slice_ieq(o->client, value))
+			return DOUBT_IDENTITY;
 		o->client = value;
 		break;
 	case MEANS_WIN32_ERROR:
@@ -256,8 +265,8 @@ static enum doubt begin_value(struct reading *r)
 		for (unsigned i = r->f->rule_properties.n; i-- > 0;)
 			if (slice_ieq(r->f->rule_properties.v[i], r->name))
 				r->rule_rank = i;
-	is_wanted = r->rule_rank < r->now.rule_rank || r->meaning < MEANS_NOTHING ||
-		    (r->meaning == MEANS_CONTENT && r->is_digesting);
+	is_wanted = (r->rule_rank < STATUS_MAX_NAMES && r->rule_rank <= r->now.rule_rank) ||
+		    r->meaning < MEANS_NOTHING || (r->meaning == MEANS_CONTENT && r->is_digesting);
 	if (is_wanted)
 		gather_begin(&r->text);
 	else

@@ -1,0 +1,546 @@
+/* The <Status>: which kind it is, whose, about which rule, and what speaks against it. */
+#include "filters/status.h"
+
+#include "tests/unit/filters/try.h"
+
+#define TYPE  TRY_OF_TYPE(TRY_TYPE)
+#define RULE  TRY_PROPERTIES(TRY_IS_RULE)
+#define ID(n) TRY_QUALIFIERS(TRY_QUALIFIER("SMS_MessageID", n))
+/* A rule's status with more properties, or with other qualifiers. */
+#define WITH(properties) TRY_STATUS_OF(TRY_IS_RULE properties, TRY_IS_NUMBER)
+#define SAYS(qualifiers) TRY_STATUS_OF(TRY_IS_RULE, qualifiers)
+/* With a rule known by its properties alone. */
+#define NAMELESS(properties) TRY_STATUS_OF(properties, TRY_IS_NUMBER)
+
+struct fixture {
+	struct status_filter f;
+	struct arena scratch;
+	struct try_bytes bytes;
+	struct status s;
+};
+
+static int begin(void **state)
+{
+	struct fixture *x = calloc(1, sizeof(*x));
+
+	assert_non_null(x);
+	x->f = try_filter();
+	assert_int_equal(arena_init(&x->scratch, 65536), 0);
+	try_bytes_init(&x->bytes);
+	*state = x;
+	return 0;
+}
+
+static int end(void **state)
+{
+	struct fixture *x = *state;
+
+	try_bytes_fini(&x->bytes);
+	arena_fini(&x->scratch);
+	free(x);
+	return 0;
+}
+
+/* The answer about x->bytes; x->s holds nothing of them. */
+static enum doubt ask(struct fixture *x)
+{
+	char *bytes = try_exact(try_slice(&x->bytes));
+	enum doubt doubt;
+
+	arena_reset(&x->scratch);
+	doubt = status_read(&x->f, slice_make(bytes, x->bytes.n), &x->scratch, &x->s);
+	free(bytes);
+	return doubt;
+}
+
+static enum doubt ask_text(struct fixture *x, const char *xml)
+{
+	x->bytes.n = 0;
+	try_put_wide(&x->bytes, xml);
+	return ask(x);
+}
+
+static void test_status_read_usual_understood(void **state)
+{
+	static const char *const cases[] = {
+		TRY_STATUS(TYPE RULE ID("1073752731")),
+		TRY_STATUS(TYPE RULE),
+		TRY_STATUS(RULE ID("1073752731")),
+		TRY_STATUS("<Type/>" RULE ID("10907")),
+		TRY_STATUS("<Type/>" TYPE RULE),
+		TRY_STATUS(ID("10907") RULE TYPE),
+		TRY_STATUS(RULE TYPE ID(" 010907\r\n")),
+		/* customer bit and facility bits are not looked at: the number is 16 bits */
+		TRY_STATUS(TYPE RULE ID("1610623643")),
+		/* the number as MessageID, or as a property */
+		TRY_STATUS(TYPE RULE TRY_QUALIFIERS(TRY_QUALIFIER("MessageID", "10907"))),
+		TRY_STATUS(RULE TRY_QUALIFIERS(TRY_QUALIFIER("sms_messageid", "10907"))),
+		WITH(TRY_PROPERTY("MessageID", "10907")),
+		WITH(TRY_PROPERTY("SMS_MessageID", "1073752731")),
+		/* the type in other letters and other clothes */
+		TRY_STATUS(TRY_OF_TYPE(" swmtr_status_received_meterrule\r\n") RULE),
+		TRY_STATUS(TRY_OF_TYPE("<![CDATA[" TRY_TYPE "]]>") RULE),
+		TRY_STATUS(TRY_OF_TYPE("SWMtr&#95;Status_Received<!-- c -->_MeterRule") RULE),
+		"<?xml version=\"1.0\" encoding=\"UTF-16\"?>\r\n" TRY_STATUS(TYPE RULE) "\r\n",
+		"<!-- c --><?p?>" TRY_STATUS("<?p q?>" TYPE "<!-- c -->" RULE) "<!-- c -->",
+		"<Status xmlns='urn:s' xmlns:t='urn:t'>" TYPE RULE "</Status>",
+		"<s:Status xmlns:s='urn:s'><s:Type>" TRY_TYPE "</s:Type><s:Properties><s:Property "
+		"Name='Attribute407'>" TRY_RULE "</s:Property></s:Properties></s:Status>",
+		"<Status>" TYPE "<Properties><Property x:Name='y' Name='Attribute407'\r\n>\r\n\t"
+		"ABC<![CDATA[00]]>0&#49;2 </Property></Properties></Status>",
+		/* nothing that we know speaks against it */
+		WITH(TRY_PROPERTY("Win32ErrorCode", "0")),
+		WITH(TRY_PROPERTY("Win32ErrorCode", " 00 ")),
+		WITH(TRY_PROPERTY("Severity", "3")),
+		WITH("<Property>no name</Property><Other><Property "
+		     "Name='RuleID'>X</Property></Other>"),
+		TRY_STATUS(TYPE RULE "<Unknown><Group><Type>Other</Type></Group></Unknown>"),
+		TRY_STATUS(TYPE RULE TRY_QUALIFIERS(TRY_QUALIFIER("Win32ErrorCode", "5"))),
+		TRY_STATUS(TYPE TRY_PROPERTIES("<Type>Other</Type>" TRY_IS_RULE)),
+	};
+	struct fixture *x = *state;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		try_expect_doubt(ask_text(x, cases[i]), DOUBT_NONE, cases[i]);
+		try_expect_text(x->s.rule, TRY_RULE, cases[i]);
+		assert_int_equal(x->s.client.n, 0);
+	}
+}
+
+static void test_status_read_doubts(void **state)
+{
+	static const struct {
+		const char *xml;
+		enum doubt doubt;
+	} cases[] = {
+		/* kinds that nobody asked for */
+		{TRY_STATUS(""), DOUBT_OTHER_STATUS},
+		{TRY_STATUS(RULE), DOUBT_OTHER_STATUS},
+		{"<Status/>", DOUBT_OTHER_STATUS},
+		{TRY_STATUS(TRY_OF_TYPE("SoftDistProgramStartedEvent") RULE), DOUBT_OTHER_STATUS},
+		{TRY_STATUS(TRY_OF_TYPE(TRY_TYPE "s") RULE), DOUBT_OTHER_STATUS},
+		{TRY_STATUS(TRY_OF_TYPE("SWMtr_Status_Received_MeterRul") RULE),
+		 DOUBT_OTHER_STATUS},
+		{TRY_STATUS(TRY_OF_TYPE("SWMtr_Status Received_MeterRule") RULE),
+		 DOUBT_OTHER_STATUS},
+		{TRY_STATUS(RULE ID("10906")), DOUBT_OTHER_STATUS},
+		{TRY_STATUS(RULE ID("10908")), DOUBT_OTHER_STATUS},
+		{TRY_STATUS(RULE "<type>" TRY_TYPE "</type>"), DOUBT_OTHER_STATUS},
+		{TRY_STATUS(RULE "<Group>" TYPE "</Group>"), DOUBT_OTHER_STATUS},
+		{TRY_STATUS(RULE TRY_PROPERTY("MessageID", "10907")), DOUBT_OTHER_STATUS},
+		/* type and number contradict each other, or themselves */
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "10906")), DOUBT_CONFLICT},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "0")), DOUBT_CONFLICT},
+		{TRY_STATUS(TRY_OF_TYPE("Other") RULE ID("10907")), DOUBT_CONFLICT},
+		{TRY_STATUS(TYPE TYPE RULE), DOUBT_CONFLICT},
+		{TRY_STATUS(TYPE "<Type/>" RULE), DOUBT_CONFLICT},
+		{SAYS(TRY_IS_NUMBER TRY_QUALIFIER("MessageID", "10906")), DOUBT_CONFLICT},
+		{WITH(TRY_PROPERTY("MessageID", "10906")), DOUBT_CONFLICT},
+		/* numbers that are none */
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "")), DOUBT_CONFLICT},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "-")), DOUBT_CONFLICT},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "0x2A9B")), DOUBT_CONFLICT},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "+10907")), DOUBT_CONFLICT},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "10907.0")), DOUBT_CONFLICT},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "10 907")), DOUBT_CONFLICT},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "4294978203")), DOUBT_CONFLICT},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "18446744073709562523")), DOUBT_CONFLICT},
+		{WITH(TRY_PROPERTY("MessageID", "x")), DOUBT_CONFLICT},
+		/* warning, error; unsigned and signed */
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "2147494555")), DOUBT_SEVERITY},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "-2147472741")), DOUBT_SEVERITY},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "3221236379")), DOUBT_SEVERITY},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "-1073730917")), DOUBT_SEVERITY},
+		{SAYS(TRY_QUALIFIER("SMS_MessageID", "10907")
+			      TRY_QUALIFIER("MessageID", "2147494555")),
+		 DOUBT_SEVERITY},
+		{SAYS(TRY_QUALIFIER("MessageID", "2147494555") TRY_IS_NUMBER), DOUBT_CONFLICT},
+		{SAYS(TRY_IS_NUMBER TRY_QUALIFIER("MessageID", "2147494555")), DOUBT_CONFLICT},
+		/* something went wrong */
+		{WITH(TRY_PROPERTY("Win32ErrorCode", "1")), DOUBT_WIN32_ERROR},
+		{WITH(TRY_PROPERTY("win32errorcode", "-2147024891")), DOUBT_WIN32_ERROR},
+		{WITH(TRY_PROPERTY("Win32ErrorCode", "4294967296")), DOUBT_WIN32_ERROR},
+		{WITH(TRY_PROPERTY("Win32ErrorCode", "-4294967296")), DOUBT_WIN32_ERROR},
+		{WITH(TRY_PROPERTY("Win32ErrorCode", "")), DOUBT_WIN32_ERROR},
+		{WITH(TRY_PROPERTY("Win32ErrorCode", "none")), DOUBT_WIN32_ERROR},
+		{WITH(TRY_PROPERTY("Win32ErrorCode", "5") TRY_PROPERTY("Win32ErrorCode", "0")),
+		 DOUBT_WIN32_ERROR},
+		/* whose, and which rule? */
+		{NAMELESS(""), DOUBT_IDENTITY},
+		{NAMELESS("<Property Name='ClientID'>" TRY_CLIENT "</Property>"), DOUBT_IDENTITY},
+		{WITH(TRY_PROPERTY("Attribute407", "ABC00013")), DOUBT_IDENTITY},
+		{WITH(TRY_PROPERTY("Attribute407", "")), DOUBT_IDENTITY},
+		{WITH(TRY_PROPERTY("ClientID", "GUID:1") TRY_PROPERTY("ClientID", "GUID:2")),
+		 DOUBT_IDENTITY},
+		{WITH(TRY_PROPERTY("ClientID", "GUID:1") TRY_PROPERTY("ClientID", "")),
+		 DOUBT_IDENTITY},
+		/* not what is understood */
+		{"<Report/>", DOUBT_STATUS_ROOT},
+		{"<status/>", DOUBT_STATUS_ROOT},
+		{"<Statuses>" TRY_STATUS(TYPE RULE) "</Statuses>", DOUBT_STATUS_ROOT},
+		{TRY_STATUS(TYPE RULE) "<Report/>", DOUBT_STATUS_ROOT},
+		{"<Status>", DOUBT_STATUS_XML},
+		{"<Status></status>", DOUBT_STATUS_XML},
+		{TRY_STATUS(TYPE RULE) "x", DOUBT_STATUS_XML},
+		{"x" TRY_STATUS(TYPE RULE), DOUBT_STATUS_XML},
+		{" <?xml version='1.0'?>" TRY_STATUS(TYPE RULE), DOUBT_STATUS_XML},
+		{TRY_STATUS(TYPE RULE "<?xml version='1.0'?>"), DOUBT_STATUS_XML},
+		{TRY_STATUS(TRY_OF_TYPE(TRY_TYPE "<b/>") RULE), DOUBT_STATUS_XML},
+		{WITH(TRY_PROPERTY("A", "b<c/>")), DOUBT_STATUS_XML},
+		{SAYS(TRY_QUALIFIER("A", "<b>c</b>")), DOUBT_STATUS_XML},
+		{"<!DOCTYPE Status>" TRY_STATUS(TYPE RULE), DOUBT_DOCTYPE},
+		{"<!DOCTYPE Status [<!ENTITY r 'ABC00012'>]>" TRY_STATUS(TYPE RULE), DOUBT_DOCTYPE},
+		{WITH(TRY_PROPERTY("A", "&r;")), DOUBT_DOCTYPE},
+		{WITH(TRY_PROPERTY("A&r;", "")), DOUBT_DOCTYPE},
+	};
+	struct fixture *x = *state;
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		try_expect_doubt(ask_text(x, cases[i].xml), cases[i].doubt, cases[i].xml);
+}
+
+/* A failure is never absorbed, whatever the configuration and the number say. */
+static void test_status_read_failure_siblings_vetoed(void **state)
+{
+	static const char *const types[] = {"SWMtr_Status_Send_UsageReport_Failed",
+					    "SWMtr_Status_Create_UsageReport_Failed",
+					    "SWMtr_Status_WMIFailure", "swmtr_status_wmifailure"};
+	struct status_filter_conf conf = try_conf();
+	struct fixture *x = *state;
+	char xml[512];
+
+	conf.types = "SWMtr_Status_Send_UsageReport_Failed,SWMtr_Status_Create_UsageReport_Failed,"
+		     "SWMtr_Status_WMIFailure";
+	conf.message_ids = "10904,10905,10906,10907";
+	for (unsigned match = STATUS_EITHER; match <= STATUS_ID; match++) {
+		conf.match = (enum status_match)match;
+		assert_int_equal(status_filter_init(&x->f, &conf), 0);
+		for (size_t i = 0; i < COUNT(types); i++) {
+			snprintf(xml, sizeof(xml), "<Status><Type>%s</Type>%s%s</Status>", types[i],
+				 RULE, i % 2 == 0 ? ID("10907") : "");
+			try_expect_doubt(ask_text(x, xml), DOUBT_FAILURE_SIBLING, xml);
+		}
+	}
+}
+
+static void test_status_read_several(void **state)
+{
+#define GOOD  TRY_STATUS(TYPE RULE)
+#define OTHER TRY_STATUS(TRY_OF_TYPE("Other") RULE)
+	static const struct {
+		const char *xml;
+		enum doubt doubt;
+	} cases[] = {
+		{GOOD GOOD, DOUBT_SEVERAL},
+		{GOOD "\r\n" GOOD "<!-- c -->" GOOD, DOUBT_SEVERAL},
+		{GOOD OTHER, DOUBT_MIXED},
+		{OTHER GOOD, DOUBT_MIXED},
+		{GOOD GOOD OTHER GOOD, DOUBT_MIXED},
+		{GOOD TRY_STATUS(TRY_OF_TYPE("SWMtr_Status_WMIFailure") RULE), DOUBT_MIXED},
+		{GOOD WITH(TRY_PROPERTY("Win32ErrorCode", "5")), DOUBT_MIXED},
+		{GOOD "<Status/>", DOUBT_MIXED},
+		{OTHER OTHER, DOUBT_OTHER_STATUS},
+		{TRY_STATUS(TYPE ID("1")) OTHER, DOUBT_CONFLICT},
+		{OTHER TRY_STATUS(TYPE ID("1")), DOUBT_OTHER_STATUS},
+		{GOOD "<Status>", DOUBT_STATUS_XML},
+		{GOOD OTHER "x", DOUBT_STATUS_XML},
+	};
+	struct fixture *x = *state;
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		try_expect_doubt(ask_text(x, cases[i].xml), cases[i].doubt, cases[i].xml);
+}
+
+/* What each setting of recognise.match makes of type and number: G good, O other, - absent. */
+static void test_status_read_match_as_configured(void **state)
+{
+	static const struct {
+		const char *xml;
+		enum doubt doubt[4]; /* either, both, type, id */
+	} cases[] = {
+#define N DOUBT_NONE
+#define O DOUBT_OTHER_STATUS
+#define C DOUBT_CONFLICT
+		{TRY_STATUS(TYPE RULE ID("10907")), {N, N, N, N}},
+		{TRY_STATUS(TYPE RULE), {N, O, N, O}},
+		{TRY_STATUS(RULE ID("10907")), {N, O, O, N}},
+		{TRY_STATUS(TYPE RULE ID("1")), {C, C, C, C}},
+		{TRY_STATUS(TRY_OF_TYPE("Other") RULE ID("10907")), {C, C, C, C}},
+		{TRY_STATUS(TRY_OF_TYPE("Other") RULE ID("1")), {O, O, O, O}},
+		{TRY_STATUS(TRY_OF_TYPE("Other") RULE), {O, O, O, O}},
+		{TRY_STATUS(RULE ID("1")), {O, O, O, O}},
+		{TRY_STATUS(RULE), {O, O, O, O}},
+#undef N
+#undef O
+#undef C
+	};
+	struct fixture *x = *state;
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (unsigned match = STATUS_EITHER; match <= STATUS_ID; match++) {
+			x->f.match = (enum status_match)match;
+			try_expect_doubt(ask_text(x, cases[i].xml), cases[i].doubt[match],
+					 cases[i].xml);
+		}
+}
+
+static void test_status_read_lists_as_configured(void **state)
+{
+	struct status_filter_conf conf = try_conf();
+	struct fixture *x = *state;
+
+	conf.types = "One, Two";
+	conf.message_ids = "0, 65535";
+	conf.rule_properties = "Other, PolicyID";
+	assert_int_equal(status_filter_init(&x->f, &conf), 0);
+	try_expect_doubt(ask_text(x, TRY_STATUS(TRY_OF_TYPE("Two") TRY_PROPERTIES(
+					     TRY_PROPERTY("PolicyID", "P")))),
+			 DOUBT_NONE, "type");
+	try_expect_text(x->s.rule, "P", "rule");
+	try_expect_doubt(ask_text(x, TRY_STATUS(RULE ID("65535"))), DOUBT_NONE, "65535");
+	try_expect_doubt(ask_text(x, TRY_STATUS(RULE ID("0"))), DOUBT_NONE, "0");
+	try_expect_doubt(ask_text(x, TRY_STATUS(RULE ID("10907"))), DOUBT_OTHER_STATUS, "10907");
+	conf.types = conf.message_ids = conf.rule_properties = "";
+	assert_int_equal(status_filter_init(&x->f, &conf), 0);
+	try_expect_doubt(ask_text(x, TRY_STATUS(TYPE RULE ID("10907"))), DOUBT_OTHER_STATUS,
+			 "nothing configured");
+}
+
+static void test_status_read_client_told(void **state)
+{
+	static const struct {
+		const char *properties, *client;
+	} cases[] = {
+		{TRY_PROPERTY("ClientID", TRY_CLIENT), TRY_CLIENT},
+		{TRY_PROPERTY("clientid", " " TRY_CLIENT "\r\n"), TRY_CLIENT},
+		{TRY_PROPERTY(" ClientID ", "a"), "a"},
+		{TRY_PROPERTY("&#67;lientID", "a"), "a"},
+		{TRY_PROPERTY("ClientID", "a") TRY_PROPERTY("ClientID", "a"), "a"},
+		{TRY_PROPERTY("ClientID", "a") TRY_PROPERTY("ClientID", "A"), "A"},
+		{TRY_PROPERTY("ClientID", "") TRY_PROPERTY("ClientID", "a"), "a"},
+		{TRY_PROPERTY("ClientID", ""), ""},
+		{TRY_PROPERTY("Client", "a") TRY_PROPERTY("ClientIDs", "b"), ""},
+		{TRY_PROPERTY("Attribute408", TRY_CLIENT), ""},
+		{"<Qualifier Name='ClientID'>" TRY_CLIENT "</Qualifier>", ""},
+	};
+	struct fixture *x = *state;
+	char xml[512];
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		snprintf(xml, sizeof(xml), "<Status>%s<Properties>%s%s</Properties></Status>", TYPE,
+			 TRY_IS_RULE, cases[i].properties);
+		try_expect_doubt(ask_text(x, xml), DOUBT_NONE, xml);
+		try_expect_text(x->s.client, cases[i].client, xml);
+	}
+}
+
+/* The first name of the configured list wins, wherever it stands in the document. */
+static void test_status_read_rule_by_rank(void **state)
+{
+	static const struct {
+		const char *xml, *rule;
+	} cases[] = {
+		{NAMELESS(TRY_PROPERTY("Attribute407", "A")), "A"},
+		{NAMELESS(TRY_PROPERTY("attribute407", "A")), "A"},
+		{NAMELESS(TRY_PROPERTY("RuleID", "B")), "B"},
+		{NAMELESS(TRY_PROPERTY("MeterRuleID", "C")), "C"},
+		{NAMELESS(TRY_PROPERTY("MeterRuleID", "C") TRY_PROPERTY("RuleID", "B")), "B"},
+		{NAMELESS(TRY_PROPERTY("RuleID", "B") TRY_PROPERTY("MeterRuleID", "C")), "B"},
+		{NAMELESS(TRY_PROPERTY("MeterRuleID", "C") TRY_PROPERTY("RuleID", "B")
+				  TRY_PROPERTY("Attribute407", "A")),
+		 "A"},
+		{NAMELESS(TRY_PROPERTY("RuleID", "B") TRY_PROPERTY("Attribute407", "A")
+				  TRY_PROPERTY("MeterRuleID", "C")),
+		 "A"},
+		{NAMELESS(TRY_PROPERTY("RuleID", "B") TRY_PROPERTY("RuleID", "B")), "B"},
+		/* two values of a name that does not count */
+		{NAMELESS(TRY_PROPERTY("RuleID", "B") TRY_PROPERTY("MeterRuleID", "C")
+				  TRY_PROPERTY("MeterRuleID", "D")),
+		 "B"},
+		{NAMELESS(TRY_PROPERTY("Attribute408", TRY_CLIENT) TRY_PROPERTY("Other", "x")
+				  TRY_PROPERTY("RuleID", "B")),
+		 "B"},
+	};
+	struct fixture *x = *state;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		try_expect_doubt(ask_text(x, cases[i].xml), DOUBT_NONE, cases[i].xml);
+		try_expect_text(x->s.rule, cases[i].rule, cases[i].xml);
+	}
+}
+
+/* The rule of a status, copied: a digest, where nothing names the rule. */
+static void digest(struct fixture *x, const char *xml, char out[18])
+{
+	try_expect_doubt(ask_text(x, xml), DOUBT_NONE, xml);
+	assert_int_equal(x->s.rule.n, 17);
+	assert_int_equal(x->s.rule.p[0], '#');
+	memcpy(out, x->s.rule.p, 17);
+	out[17] = '\0';
+}
+
+static void test_status_read_nameless_rule_digested(void **state)
+{
+#define BASE(c, t)                                                                           \
+	TRY_PROPERTY("ClientID", c)                                                          \
+	TRY_PROPERTY("DateTime", t)                                                          \
+	TRY_PROPERTY("MachineName", c)                                                       \
+	TRY_PROPERTY("ProcessID", t) TRY_PROPERTY("ThreadID", t) TRY_PROPERTY("SiteCode", c) \
+		TRY_PROPERTY("TopLevelSiteCode", c) TRY_PROPERTY("Severity", t)              \
+			TRY_PROPERTY("EventID", t) TRY_PROPERTY("Win32ErrorCode", "0")       \
+				TRY_PROPERTY("Attribute408", c)
+	struct fixture *x = *state;
+	char a[18], b[18];
+
+	/* Pinned: the digest is a name in the store, and must not change between versions. */
+	digest(x, NAMELESS(TRY_PROPERTY("Program", "calc.exe")), a);
+	assert_string_equal(a, "#6e6fcd83d79788bc");
+	/* The same rule, another client, another time. */
+	digest(x, NAMELESS(BASE("x", "1") TRY_PROPERTY("Program", "calc.exe")), b);
+	assert_string_equal(a, b);
+	digest(x, NAMELESS(TRY_PROPERTY("Program", " calc.exe ") BASE("y", "2")), b);
+	assert_string_equal(a, b);
+	/* A rule property without a value does not name it. */
+	digest(x, NAMELESS(TRY_PROPERTY("Program", "calc.exe") TRY_PROPERTY("RuleID", "")), b);
+	assert_string_not_equal(a, b);
+	/* Another value, another name, a piece moved from one to the other, another order. */
+	digest(x, NAMELESS(TRY_PROPERTY("Program", "calc.exf")), b);
+	assert_string_not_equal(a, b);
+	digest(x, NAMELESS(TRY_PROPERTY("Programs", "calc.exe")), b);
+	assert_string_not_equal(a, b);
+	digest(x, NAMELESS(TRY_PROPERTY("Programc", "alc.exe")), b);
+	assert_string_not_equal(a, b);
+	digest(x, NAMELESS(TRY_PROPERTY("A", "1") TRY_PROPERTY("B", "2")), a);
+	digest(x, NAMELESS(TRY_PROPERTY("B", "2") TRY_PROPERTY("A", "1")), b);
+	assert_string_not_equal(a, b);
+}
+
+static void test_status_read_encodings(void **state)
+{
+	static const struct slice refused[] = {
+		SLICE(""),
+		SLICE("<Status/>"),
+		SLICE("\xef\xbb\xbf<Status/>"),
+		SLICE("\xfe\xff\0<\0S\0/\0>"),
+		SLICE("\xff\xfe<\0S\0/\0>"),
+		SLICE("\xff\xfe\xff\xfe<\0S\0/\0>\0"),
+	};
+	struct fixture *x = *state;
+
+	for (size_t i = 0; i < COUNT(refused); i++) {
+		x->bytes.n = 0;
+		try_put(&x->bytes, refused[i]);
+		try_expect_doubt(ask(x), DOUBT_STATUS_ENCODING, "encoding");
+	}
+	x->bytes.n = 0;
+	try_put_unit(&x->bytes, 0xfeff);
+	try_put_wide(&x->bytes, TRY_STATUS(TYPE RULE));
+	try_expect_doubt(ask(x), DOUBT_NONE, "with a mark");
+	try_puts(&x->bytes, "\n");
+	try_expect_doubt(ask(x), DOUBT_STATUS_ENCODING, "odd");
+}
+
+/* A terminator is the caller's to cut off: inside the text it is no character. */
+static void test_status_read_terminator_within_refused(void **state)
+{
+	struct fixture *x = *state;
+
+	try_put_wide(&x->bytes, TRY_STATUS(TYPE RULE));
+	try_put_unit(&x->bytes, 0);
+	try_expect_doubt(ask(x), DOUBT_STATUS_XML, "terminator");
+}
+
+static void put_long(struct fixture *x, const char *before, size_t n, const char *after)
+{
+	x->bytes.n = 0;
+	try_put_wide(&x->bytes, before);
+	for (size_t i = 0; i < n; i++)
+		try_put_unit(&x->bytes, 'x');
+	try_put_wide(&x->bytes, after);
+}
+
+static void test_status_read_values_at_their_limit(void **state)
+{
+#define REST "</Type>" RULE "</Status>"
+	static const struct {
+		const char *before, *after;
+		enum doubt within, above;
+	} cases[] = {
+		{"<Status><Type>", REST, DOUBT_OTHER_STATUS, DOUBT_NO_ROOM},
+		{"<Status><Type>" TRY_TYPE REST "<Status><Properties><Property Name='",
+		 "'/></Properties></Status>", DOUBT_MIXED, DOUBT_NO_ROOM},
+		{"<Status>" TYPE "<Properties><Property Name='RuleID'>",
+		 "</Property></Properties></Status>", DOUBT_NONE, DOUBT_NO_ROOM},
+		{"<Status>" TYPE "<Properties><Property Name='Other'>",
+		 "</Property></Properties></Status>", DOUBT_NONE, DOUBT_NO_ROOM},
+		{"<Status>" TYPE RULE "<P><Property Name='ClientID'>", "</Property></P></Status>",
+		 DOUBT_NONE, DOUBT_NO_ROOM},
+		{"<Status>" TYPE RULE "<Q><Qualifier Name='", "'/></Q></Status>", DOUBT_NONE,
+		 DOUBT_NO_ROOM},
+	};
+	struct fixture *x = *state;
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		for (size_t n = 1023; n <= 1025; n++) {
+			put_long(x, cases[i].before, n, cases[i].after);
+			try_expect_doubt(ask(x), n <= 1024 ? cases[i].within : cases[i].above,
+					 cases[i].before);
+		}
+}
+
+/* With less scratch than the texts need: a doubt, whichever text it is. */
+static void test_status_read_scratch_full_no_room(void **state)
+{
+	static const char *const cases[] = {TRY_USUAL_STATUS,
+					    NAMELESS(TRY_PROPERTY("Program", "calc.exe"))};
+	struct fixture *x = *state;
+	struct arena small;
+	size_t needed;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		try_expect_doubt(ask_text(x, cases[i]), DOUBT_NONE, "with room");
+		needed = x->scratch.used;
+		for (size_t room = 1; room < needed; room++) {
+			assert_int_equal(arena_init(&small, room), 0);
+			try_expect_doubt(status_read(&x->f, try_slice(&x->bytes), &small, &x->s),
+					 DOUBT_NO_ROOM, "without");
+			arena_fini(&small);
+		}
+	}
+}
+
+static void test_status_read_cut_anywhere_refused(void **state)
+{
+	struct fixture *x = *state;
+	size_t whole;
+
+	try_put_wide(&x->bytes, TRY_USUAL_STATUS);
+	whole = x->bytes.n;
+	for (size_t n = 0; n < whole; n++) {
+		x->bytes.n = n;
+		assert_int_not_equal(ask(x), DOUBT_NONE);
+	}
+}
+
+int main(void)
+{
+#define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, begin, end)
+	const struct CMUnitTest tests[] = {
+		WITH_FIXTURE(test_status_read_usual_understood),
+		WITH_FIXTURE(test_status_read_doubts),
+		WITH_FIXTURE(test_status_read_failure_siblings_vetoed),
+		WITH_FIXTURE(test_status_read_several),
+		WITH_FIXTURE(test_status_read_match_as_configured),
+		WITH_FIXTURE(test_status_read_lists_as_configured),
+		WITH_FIXTURE(test_status_read_client_told),
+		WITH_FIXTURE(test_status_read_rule_by_rank),
+		WITH_FIXTURE(test_status_read_nameless_rule_digested),
+		WITH_FIXTURE(test_status_read_encodings),
+		WITH_FIXTURE(test_status_read_terminator_within_refused),
+		WITH_FIXTURE(test_status_read_values_at_their_limit),
+		WITH_FIXTURE(test_status_read_scratch_full_no_room),
+		WITH_FIXTURE(test_status_read_cut_anywhere_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
