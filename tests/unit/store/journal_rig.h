@@ -98,6 +98,20 @@ static inline void rig_close(struct rig *g)
 	g->j = NULL;
 }
 
+static inline void rig_reopen(struct rig *g)
+{
+	rig_close(g);
+	rig_open(g);
+}
+
+static inline struct journal_stats rig_stats(const struct rig *g)
+{
+	struct journal_stats st;
+
+	journal_get_stats(g->j, &st);
+	return st;
+}
+
 /* Errors are what many tests provoke: not into their output. */
 static inline void rig_quiet(void)
 {
