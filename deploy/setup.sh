@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Install the Debian packages that a group of make targets needs:
-#   deploy/setup.sh GROUP...      groups: build run check bench
+#   deploy/setup.sh GROUP...      groups: build run check bench insn
 # Says what it installs; does nothing, quickly, when all is there.
 set -eu
 cd "$(dirname "$0")"

@@ -1,133 +1,156 @@
-"""make bench: statweir beside HAProxy and nginx, all in one interleaved run.
+"""make bench: statweir beside HAProxy, nginx and nginx with Lua, in one interleaved run.
 
-One core for the proxy under test, the other for load and backend. Every round runs
-all contenders one after the other; figures are medians over the rounds with minimum
-and maximum. Only ratios from one run mean anything: the machine is shared.
+One core for the proxy under test (and its Redis), the other for load and backend. Every
+round runs all contenders of a scenario one after the other; figures are medians over the
+rounds with minimum and maximum, ratios are taken within a round. Only ratios from one
+run mean anything. A wrong or missing answer ends the run with an error.
 """
 import argparse
-import json
 import os
-import statistics
-import subprocess
+import resource
 import sys
-import tempfile
+import time
 
 import contenders as C
-import messages as M
+import idle
+import load
+import report
+import scenarios as S
 
-COLUMNS = ("requests/s", "cpu us", "store us", "p50 ms", "p99 ms", "p99.9 ms", "MiB/s", "rss MiB")
-
-
-def run_wrk(script, port, conns, seconds):
-    """One burst of load: the figures that wrk saw."""
-    with tempfile.NamedTemporaryFile("w", suffix=".lua", dir="/tmp") as f:
-        f.write(script)
-        f.flush()
-        out = subprocess.run(
-            ["taskset", "-c", str(C.LOAD_CORE), "wrk", "-t1", "-c%d" % conns, "-d%ds" % seconds,
-             "--timeout", "10s", "-s", f.name, "http://127.0.0.1:%d/" % port],
-            capture_output=True, text=True, timeout=seconds + 60)
-    for line in out.stdout.splitlines():
-        if line.startswith("RESULT "):
-            v = [int(x) for x in line.split()[1:]]
-            return {"requests": v[0], "us": v[1], "p50": v[2], "p99": v[3], "p999": v[4],
-                    "errors": v[5], "status": v[6], "bytes": v[7]}
-    raise RuntimeError("wrk said nothing: %s %s" % (out.stdout, out.stderr))
+OUT = os.path.join(C.TOP, "build", "bench")
 
 
-def measure(proxy, script, conns, seconds):
-    own0, store0 = proxy.cpu()
-    r = run_wrk(script, proxy.port, conns, seconds)
-    own1, store1 = proxy.cpu()
-    n = max(1, r["requests"])
-    if r["errors"] or r["status"]:
-        raise RuntimeError("%s: %d socket errors, %d error answers" %
-                           (proxy.name, r["errors"], r["status"]))
-    return {"requests/s": n * 1e6 / r["us"], "cpu us": (own1 - own0) / 1e3 / n,
-            "store us": (store1 - store0) / 1e3 / n, "p50 ms": r["p50"] / 1e3,
-            "p99 ms": r["p99"] / 1e3, "p99.9 ms": r["p999"] / 1e3,
-            "MiB/s": r["bytes"] * 1e6 / r["us"] / 2**20,
-            "rss MiB": proxy.rss_kib("VmHWM") / 1024.0}
-
-
-def scenarios(conns):
-    flood = lambda seed: M.flood_script().replace("SEED_BASE", str(seed))
-    other = lambda seed: M.flood_script(b"/ccm_other/request").replace("SEED_BASE", str(seed))
-    inspected = lambda seed: M.flood_script(kind="Other_Status", number=1073751824).replace(
-        "SEED_BASE", str(seed))
-    return [
-        ("pass: 2 KB CCM_POST, not inspected", other, ("statweir", "haproxy", "nginx"), conns),
-        ("pass: 2 KB CCM_POST, inspected", inspected, ("statweir", "haproxy", "nginx"), conns),
-        ("pass: GET, 8 KB reply", lambda s: M.get_script("/8k"), ("statweir", "haproxy", "nginx"),
-         conns),
-        ("pass: 10 MB download", lambda s: M.get_script("/10m"), ("statweir", "haproxy", "nginx"),
-         4),
-        ("pass: 10 MB upload", lambda s: M.upload_script("/up", 10 << 20),
-         ("statweir", "haproxy", "nginx"), 4),
-        ("absorb: 10907 flood (others forward it)", flood, ("statweir", "haproxy", "nginx"), conns),
-    ]
-
-
-def medians(rows):
-    out = {}
-    for c in COLUMNS:
-        v = [r[c] for r in rows]
-        out[c] = (statistics.median(v), min(v), max(v))
-    return out
-
-
-def show(title, results):
-    print("\n%s" % title)
-    print("  %-10s %s" % ("", " ".join("%22s" % c for c in COLUMNS)))
-    for name, m in results.items():
-        print("  %-10s %s" % (name, " ".join("%8.1f [%5.1f %6.1f]" % m[c] for c in COLUMNS)))
-    base = results.get("statweir")
-    for name, m in results.items():
-        if name != "statweir" and base:
-            print("  statweir / %-8s cpu %.2f   p99 %.2f   MiB/s %.2f" % (
-                name, base["cpu us"][0] / m["cpu us"][0], base["p99 ms"][0] / m["p99 ms"][0],
-                base["MiB/s"][0] / m["MiB/s"][0]))
-
-
-def main():
+def arguments():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=int, default=4, help="of load for each contender and round")
-    p.add_argument("--connections", type=int, default=64)
-    p.add_argument("--only", default="", help="scenarios whose name contains this")
-    p.add_argument("--json", help="write all figures there")
+    p.add_argument("--quick", action="store_true", help="one round of 1 s: a look in two minutes")
+    p.add_argument("--only", default="", help="scenarios whose key or title contains this")
+    p.add_argument("--list", action="store_true", help="the scenarios' keys and titles")
+    p.add_argument("--idle", type=int, default=5000, help="idle connections, 0: leave it out")
+    p.add_argument("--json", default=os.path.join(OUT, "results.json"))
+    p.add_argument("--write", action="store_true",
+                   help="put figures and plot into docs/ (else into build/bench/)")
     a = p.parse_args()
-    todo = [s for s in scenarios(a.connections) if a.only in s[0]]
-    backend = C.Backend()
-    running = {}
-    rows = {s[0]: {n: [] for n in s[2]} for s in todo}
-    try:
-        backend.start(0, C.LOAD_CORE)
-        for kind in (C.Statweir, C.Haproxy, C.Nginx):
-            running[kind.name] = kind().start(backend.port)
-        total = a.rounds * sum(len(s[2]) for s in todo)
-        done = 0
-        for rnd in range(a.rounds):
-            for title, script, names, conns in todo:
-                for name in names:
-                    done += 1
-                    sys.stderr.write("\r[%d/%d] round %d: %s: %s          " %
-                                     (done, total, rnd + 1, title, name))
-                    sys.stderr.flush()
-                    seed = (rnd * 64 + 1) * 3000000 % (1 << 31)
-                    rows[title][name].append(
-                        measure(running[name], script(seed), conns, a.seconds))
-        sys.stderr.write("\n")
-    finally:
-        for c in list(running.values()) + [backend]:
+    if a.quick:
+        a.rounds, a.seconds = 1, 1
+    return a
+
+
+def say(what):
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K" + what)
+    else:
+        sys.stderr.write(what + "\n")
+    sys.stderr.flush()
+
+
+def fill(proxy, scenario, seeds):
+    """Let Redis know all clients of this contender's messages before it counts."""
+    while proxy.absorbed() < S.MANY_CLIENTS * 1.05:
+        load.judge(proxy.name, load.run_wrk(load.M.seeded(scenario.script, seeds.take()),
+                                            proxy.port, 64, 5))
+
+
+class Bench:
+    def __init__(self, args):
+        self.args = args
+        self.backend = C.Backend()
+        self.running = {}
+        self.seeds = load.Seeds()
+        self.todo = [s for s in S.all_scenarios() if args.only in s.key or args.only in s.title]
+        self.rows = {s.key: {n: [] for n in s.names} for s in self.todo}
+        self.bytes_each = {}
+
+    def start(self):
+        self.backend.start(0, C.LOAD_CORE)
+        for s in self.todo:
+            for name in s.names:
+                if (name, s.group) not in self.running:
+                    self.running[name, s.group] = S.MAKERS[name]().start(self.backend.port)
+
+    def stop(self):
+        for c in list(self.running.values()) + [self.backend]:
             c.stop()
-    out = {}
-    for title, _, names, _ in todo:
-        out[title] = {n: medians(rows[title][n]) for n in names}
-        show(title, out[title])
-    if a.json:
-        with open(a.json, "w") as f:
-            json.dump(out, f, indent=1)
+
+    def verify(self):
+        for s in self.todo:
+            for name in s.names:
+                proxy = self.running[name, s.group]
+                say("check: %s: %s" % (s.title, name))
+                self.bytes_each[s.key, name] = load.verify(proxy, s.of(name), self.seeds)
+                if name == "statweir, 100,000 clients":
+                    fill(proxy, s.of(name), self.seeds)
+
+    def run(self):
+        total = self.args.rounds * sum(len(s.names) for s in self.todo)
+        done = 0
+        for rnd in range(self.args.rounds):
+            for s in self.todo:
+                for name in s.names:
+                    done += 1
+                    say("[%d/%d] %s: %s" % (done, total, s.title, name))
+                    self.rows[s.key][name].append(load.measure(
+                        self.running[name, s.group], s.of(name), self.seeds, self.args.seconds,
+                        self.bytes_each[s.key, name]))
+
+    def idle(self):
+        out = {}
+        if self.args.only not in "idle" or self.args.idle == 0:
+            return out
+        for make in idle.CONTENDERS:
+            say("%d idle connections: %s" % (self.args.idle, make.name))
+            out[make.name] = idle.measure(make, self.backend.port, self.args.idle)
+        return out
+
+
+def conclude(doc, args):
+    for s in doc["scenarios"]:
+        print(report.text(s["title"], s["result"]))
+    if doc["idle"]:
+        print(report.idle_text(doc["idle"], args.idle))
+    report.write_json(args.json, doc)
+    print("\nAll figures: %s" % os.path.relpath(args.json))
+    docs = os.path.join(C.TOP, "docs")
+    with open(os.path.join(OUT, "results.md"), "w") as f:
+        f.write(report.markdown(doc))
+    if args.write:
+        report.put_into(os.path.join(docs, "PERFORMANCE.md"), report.markdown(doc))
+    picture = os.path.join(docs if args.write else OUT, "performance.png")
+    if report.plot(doc, picture):
+        print("Plot: %s" % os.path.relpath(picture))
+
+
+def main():
+    args = arguments()
+    if args.list:
+        for s in S.all_scenarios():
+            print("%-16s %s" % (s.key, s.title))
+        return 0
+    os.makedirs(OUT, exist_ok=True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 65536), hard), hard))
+    began = time.monotonic()
+    doc = {"environment": report.environment(args)}
+    bench = Bench(args)
+    try:
+        bench.start()
+        bench.verify()
+        bench.run()
+        doc["idle"] = bench.idle()
+    except RuntimeError as e:
+        say("")
+        print("bench: FAILED: %s" % e, file=sys.stderr)
+        return 1
+    finally:
+        bench.stop()
+    say("")
+    doc["idle connections"] = args.idle
+    doc["scenarios"] = [{"key": s.key, "title": s.title, "connections": s.conns,
+                         "result": report.summarise(bench.rows[s.key])} for s in bench.todo]
+    conclude(doc, args)
+    print("%.0f s; load before it %.2f" % (time.monotonic() - began,
+                                           doc["environment"]["load before"]))
     return 0
 
 

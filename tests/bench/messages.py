@@ -60,18 +60,46 @@ def head(path, length):
             b"Connection: Keep-Alive\r\n\r\n" % (path, BOUNDARY, length))
 
 
+# What wrk saw. CHECKED scripts look at every answer, which is too slow to measure with:
+# WANT_BYTES is the length of the body that every answer must have, all of them 200.
 DONE = """
 done = function(summary, latency, requests)
-  io.write(string.format("\\nRESULT %d %d %d %d %d %d %d %d\\n", summary.requests, summary.duration,
-    latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
+  local bad, worst = 0, ""
+  for _, t in ipairs(threads or {}) do
+    bad = bad + (t:get("n_bad") or 0)
+    worst = t:get("worst") or worst
+  end
+  io.write(string.format("\\nRESULT %d %d %d %d %d %d %d %d %d %s\\n", summary.requests,
+    summary.duration, latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
     summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout,
-    summary.errors.status, summary.bytes))
+    summary.errors.status, summary.bytes, bad, worst))
+end
+"""
+
+CHECKED = """
+threads = {}
+setup = function(thread) table.insert(threads, thread) end
+n_bad, worst = 0, ""
+response = function(status, headers, body)
+  if status ~= 200 or #body ~= WANT_BYTES then
+    n_bad = n_bad + 1
+    worst = status .. "/" .. #body
+  end
 end
 """
 
 
+def checked(script, want_bytes):
+    return script + CHECKED.replace("WANT_BYTES", str(want_bytes))
+
+
+def seeded(script, seed):
+    """Message IDs count from seed: no two runs against one proxy may share any."""
+    return script.replace("SEED_BASE", str(seed))
+
+
 def flood_script(path=b"/ccm_system/request", endpoint="StatusReceiver",
-                 kind="SWMtr_Status_Received_MeterRule", number=1073752731, clients=500, rules=20):
+                 kind="SWMtr_Status_Received_MeterRule", number=1073752731, clients=500, rules=50):
     """Every request has an ID of its own; clients and rules take turns. Digits are UTF-16."""
     parts = [message("ABC%05d" % r, endpoint, kind, number) for r in range(rules)]
     lines = ["local pre, mid, post = {}, {}, {}"]
@@ -91,11 +119,11 @@ request = function()
   -- wrk checks the first request with a parser that knows no CCM_POST; it is not sent.
   if is_first then is_first = false; return "GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" end
   n = n + 1
-  local r = n %% %d + 1
-  local c = (n * 7) %% %d
+  local c = n %% %d
+  local r = (math.floor(n / %d) + c) %% %d + 1
   return pre[r] .. hex[math.floor(n / 65536) %% 65536] .. hex[n %% 65536] .. mid[r] ..
     hex[math.floor(c / 65536)] .. hex[c %% 65536] .. post[r]
-end""" % (rules, clients))
+end""" % (clients, clients, rules))
     return "\n".join(lines) + DONE
 
 
