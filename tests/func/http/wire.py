@@ -78,9 +78,9 @@ class Stream:
         self.is_ended = False
 
     def send(self, data):
-        self.s.setblocking(True)
-        self.s.sendall(data)
-        self.s.setblocking(False)
+        while data:
+            select.select([], [self.s], [], 10)
+            data = data[self.s.send(data):]
 
     def fin(self):
         self.s.shutdown(socket.SHUT_WR)
@@ -128,7 +128,6 @@ class Origin:
             self.streams = [s for s in self.streams if not s.is_ended]
             for s in self.streams:
                 s.raw, s.requests = b"", []
-            self.answer = echo
 
     def stop(self):
         self.alarm.close()
@@ -262,6 +261,7 @@ def origin(shared):
     """The shared upstream; at the end nothing that came may have been other than strict."""
     o, p = shared
     o.clear()
+    o.answer = echo
     yield o
     assert not o.faults, o.faults
 
@@ -291,6 +291,7 @@ def canary(weir, origin):
 
 def refused(weir, origin, raw, status, word, split=0):
     """raw is answered so, the connection ends, and no whole request has gone upstream."""
+    origin.clear()
     with Client(weir.port) as c:
         r = send_all(c, raw, split).response()
         assert r is not None, "closed without an answer: %r" % raw
@@ -304,7 +305,6 @@ def refused(weir, origin, raw, status, word, split=0):
 def refused_before(weir, origin, raw, status, word):
     """As refused(), in one piece and byte by byte, and not a byte of it has gone upstream."""
     for split in (0, 1):
-        origin.clear()
         refused(weir, origin, raw, status, word, split)
         assert sum(len(s.requests) for s in origin.streams) == 1
         assert all(s.raw.startswith(b"GET /canary") or not s.raw for s in origin.streams), raw
