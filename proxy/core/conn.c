@@ -18,6 +18,9 @@ static struct siphash_key table_key;
 #include <uthash.h>
 
 #define CONN_MAGIC 0x636f6e6eu
+/* A tenth of all connections may wait for their first byte, and never fewer than come in a turn. */
+#define FRESH_SHARE 10
+#define FRESH_MIN   128
 
 struct addr_count {
 	uint8_t key[16];
@@ -27,6 +30,8 @@ struct addr_count {
 
 static void conn_set_state(struct conn *c, enum conn_state to)
 {
+	if (c->state == CONN_FRESH)
+		c->w->n_fresh--;
 	TAILQ_REMOVE(&c->w->conns[c->state], c, link);
 	c->state = to;
 	c->since_ms = clock_mono_ms();
@@ -68,12 +73,35 @@ static void uncount_address(struct worker *w, struct addr_count *a)
 static void on_readable(void *arg);
 static void on_writable(void *arg);
 
+/* Neither in a request nor about to close. */
+static bool is_between(const struct conn *c)
+{
+	return c->state == CONN_FRESH || c->state == CONN_IDLE;
+}
+
+/* Too many that say nothing: the oldest goes, unless its request has come in this turn. */
+static void shed_fresh(struct worker *w)
+{
+	int64_t limit = w->conf->max_conns / FRESH_SHARE;
+	struct conn *c;
+
+	if (limit < FRESH_MIN)
+		limit = FRESH_MIN;
+	while (w->n_fresh >= limit) {
+		c = TAILQ_FIRST(&w->conns[CONN_FRESH]);
+		on_readable(c);
+		if (c->state == CONN_FRESH)
+			conn_kill(c, REASON_CONN_LIMIT);
+	}
+}
+
 void conn_accept(struct worker *w, int fd, const struct address *from)
 {
 	struct addr_count *addr = NULL;
 	bool is_trusted = networks_contain(&w->trusted, from);
 	struct conn *c = NULL;
 
+	shed_fresh(w);
 	if (w->n_conns < w->conf->max_conns && !w->is_draining)
 		c = calloc(1, sizeof(*c));
 	if (c != NULL && !is_trusted) {
@@ -96,8 +124,9 @@ void conn_accept(struct worker *w, int fd, const struct address *from)
 	c->since_ms = clock_mono_ms();
 	address_host(from, c->peer);
 	stream_init(&c->s, w->base, fd, on_readable, on_writable, c);
-	TAILQ_INSERT_TAIL(&w->conns[CONN_IDLE], c, link);
+	TAILQ_INSERT_TAIL(&w->conns[CONN_FRESH], c, link);
 	w->n_conns++;
+	w->n_fresh++;
 	metric_add(M_CONNS_TOTAL, 1);
 	metric_add(M_CONNS_OPEN, 1);
 	stream_want_read(&c->s, true);
@@ -109,6 +138,10 @@ static void die(struct conn *c, enum reason why, bool with_reset)
 
 	if (c->state == CONN_DEAD)
 		return;
+	/* What is cut must not look whole: with 1.0 the end is all that ends a body. */
+	if (stream_pending(&c->s) > 0 ||
+	    (x != NULL && x->has_answer && x->client_framing == FRAMING_CLOSE))
+		with_reset = true;
 	metrics_self->reason[why]++;
 	conn_set_state(c, CONN_DEAD);
 	if (with_reset)
@@ -217,7 +250,7 @@ void conn_run(struct conn *c)
 	struct exchange *x;
 
 	c->is_running = true;
-	while (c->state == CONN_IDLE && begin_request(c)) {
+	while (is_between(c) && begin_request(c)) {
 		exch_on_input(c->x);
 		if (c->state == CONN_BUSY && c->x != NULL && c->s.has_eof) {
 			x = c->x;
@@ -278,7 +311,7 @@ static void on_readable(void *arg)
 	else
 		exch_on_eof(c->x);
 	c->is_running = false;
-	if (c->state == CONN_IDLE)
+	if (is_between(c))
 		conn_run(c);
 }
 
@@ -295,7 +328,7 @@ static void on_writable(void *arg)
 		finish_close(c, REASON_LAST_REQUEST);
 	else if (c->x != NULL)
 		exch_on_writable(c->x);
-	else if (c->state == CONN_IDLE)
+	else if (is_between(c))
 		conn_run(c);
 }
 
@@ -316,6 +349,22 @@ void conn_pin(struct conn *c, struct upconn *uc)
 	stream_want_read(&uc->s, true);
 }
 
+/* A connection's time is over: does it live on all the same? */
+static bool has_excuse(struct conn *c)
+{
+	int64_t since = c->since_ms;
+
+	/* A request that is there already wins (RFC 9112 9.5). */
+	if (is_between(c))
+		on_readable(c);
+	if (c->since_ms != since)
+		return true;
+	if (stream_pending(&c->s) == 0 || !stream_has_moved(&c->s))
+		return false;
+	conn_set_state(c, c->state); /* slow, but reading */
+	return true;
+}
+
 /* Close those of a list that have been in their state for too long; the list is in that order. */
 static void expire(struct worker *w, enum conn_state state, int64_t limit_ms, enum reason why)
 {
@@ -323,7 +372,8 @@ static void expire(struct worker *w, enum conn_state state, int64_t limit_ms, en
 	struct conn *c;
 
 	while ((c = TAILQ_FIRST(&w->conns[state])) != NULL && now - c->since_ms >= limit_ms)
-		conn_kill(c, why);
+		if (!has_excuse(c))
+			conn_kill(c, stream_pending(&c->s) > 0 ? REASON_CLIENT_SLOW : why);
 }
 
 void conn_tick(struct worker *w)
@@ -331,6 +381,7 @@ void conn_tick(struct worker *w)
 	int64_t now = clock_mono_ms();
 	struct conn *c, *next;
 
+	expire(w, CONN_FRESH, w->conf->idle_timeout_ms, REASON_IDLE);
 	expire(w, CONN_IDLE, w->conf->idle_timeout_ms, REASON_IDLE);
 	expire(w, CONN_LINGER, w->conf->linger_ms, REASON_LAST_REQUEST);
 	expire(w, CONN_FLUSH, w->conf->up_between_ms, REASON_CLIENT_SLOW);
@@ -356,7 +407,8 @@ void conn_close_idle(struct worker *w, enum reason why)
 {
 	struct conn *c;
 
-	while ((c = TAILQ_FIRST(&w->conns[CONN_IDLE])) != NULL)
+	while ((c = TAILQ_FIRST(&w->conns[CONN_FRESH])) != NULL ||
+	       (c = TAILQ_FIRST(&w->conns[CONN_IDLE])) != NULL)
 		conn_kill(c, why);
 }
 

@@ -1,7 +1,9 @@
 /*
  * A client connection: reads requests one after the other, owns at most one exchange.
  *
- *	IDLE <--> BUSY --> FLUSH --> LINGER --> DEAD (freed at the end of the turn)
+ *	FRESH --> BUSY --> FLUSH --> LINGER --> DEAD (freed at the end of the turn)
+ *	           ^ \--> IDLE
+ *	            \_____/
  *
  * state = list it is on; conn_set_state() is the only door.
  */
@@ -12,6 +14,7 @@
 #include "proxy/io/stream.h"
 
 enum conn_state {
+	CONN_FRESH, /* no byte of a request yet */
 	CONN_IDLE,
 	CONN_BUSY,
 	CONN_FLUSH,

@@ -58,6 +58,7 @@ struct exchange {
 	struct http_head head;
 	struct http_body body;
 	uint64_t window_bytes; /* body bytes at the start of the rate window */
+	int64_t blocked_ms;    /* since when the upstream takes nothing of it; 0: it does */
 
 	/* Recognised message: slices into text[] */
 	struct slice client, rule, envelope_id;

@@ -50,8 +50,8 @@ struct worker {
 	unsigned n_spare;
 	struct post_list posts; /* summaries under way */
 	struct addr_count *per_addr;
-	uint64_t ack_seen; /* ack_generation() that the waiting have been asked for */
-	int64_t n_conns;
+	uint64_t ack_seen;	  /* ack_generation() that the waiting have been asked for */
+	int64_t n_conns, n_fresh; /* client connections; those that never sent a byte */
 	bool is_draining, is_stopping;
 	int64_t drain_until_ms;
 	char machine_name[64], source_id[64], target_host[256], owner[64];

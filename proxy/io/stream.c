@@ -3,6 +3,8 @@
 #include "proxy/base/clock.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -165,8 +167,19 @@ int stream_send(struct stream *s, const struct slice *v, unsigned n)
 	}
 	if ((size_t)sent == total)
 		return 0;
+	if (stream_pending(s) == 0)
+		(void)stream_has_moved(s);
 	stream_want_write(s, true);
 	return keep_rest(s, v, n, (size_t)sent);
+}
+
+bool stream_has_moved(struct stream *s)
+{
+	int before = s->unacked;
+
+	if (s->fd < 0 || ioctl(s->fd, SIOCOUTQ, &s->unacked) < 0)
+		return false;
+	return s->unacked != before;
 }
 
 int stream_flush(struct stream *s)

@@ -21,6 +21,7 @@ struct stream {
 	bool is_reading, is_writing; /* which events are added */
 	bool has_eof;		     /* peer has shut down its sending side */
 	bool has_failed;	     /* a read or write failed for good */
+	int unacked;		     /* see stream_has_moved() */
 	stream_fn *readable, *writable;
 	void *arg;
 };
@@ -49,6 +50,12 @@ ssize_t stream_read(struct stream *s);
  * The caller never sends more than stream_room(). 0, or -errno (has_failed is set).
  */
 int stream_send(struct stream *s, const struct slice *v, unsigned n);
+
+/*
+ * While bytes wait to be written: has the peer taken any since the last call (or since
+ * the socket was full)? Tells a slow reader from one that reads nothing.
+ */
+bool stream_has_moved(struct stream *s);
 
 /* Write what waits. 0 (perhaps with bytes left: writable() will come), or -errno. */
 int stream_flush(struct stream *s);
