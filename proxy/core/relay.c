@@ -17,12 +17,15 @@ static void on_up_writable(void *arg);
 
 static struct emit_request how_to_emit(const struct exchange *x)
 {
+	/* At 0 it was answered by us. */
+	bool counts = x->head.counts_forwards;
+
 	return (struct emit_request){
 		.peer = slice_str(x->c->peer),
 		.default_host = slice_str(upstream_name(x->w->upstream)),
 		.pseudonym = slice_str(x->w->conf->pseudonym),
 		.is_trusted = x->c->is_trusted,
-		.max_forwards = -1,
+		.max_forwards = counts ? (int64_t)(x->head.max_forwards - 1) : -1,
 	};
 }
 
@@ -204,26 +207,16 @@ static void on_upstream_ready(struct up_waiter *waiter, struct upconn *uc, enum 
 		begin_relay(x, uc);
 }
 
-/* TRACE and OPTIONS count down; at 0 we are the last one (RFC 9110 7.6.2). */
-static bool answer_max_forwards(struct exchange *x)
-{
-	const struct field *f = head_find(&x->head, FIELD_MAX_FORWARDS);
-	uint64_t n;
-
-	if (f == NULL || !slice_eq(x->head.method, SLICE("OPTIONS")) ||
-	    slice_to_u64(f->value, &n) < 0 || n > 0)
-		return false;
-	exch_refuse(x, REASON_MAX_FORWARDS);
-	return true;
-}
-
 void exch_forward(struct exchange *x)
 {
 	struct worker *w = x->w;
 	struct upconn *uc;
 
-	if (answer_max_forwards(x))
+	/* OPTIONS counts down; at 0 we are the last one (RFC 9110 7.6.2). */
+	if (x->head.counts_forwards && x->head.max_forwards == 0) {
+		exch_refuse(x, REASON_MAX_FORWARDS);
 		return;
+	}
 	x->is_bound = x->c->is_bound;
 	if (x->c->pinned != NULL) {
 		begin_relay(x, x->c->pinned);
@@ -337,6 +330,9 @@ static void final_response(struct exchange *x)
 	}
 	/* Answered before the request was read: the rest is not sent, nothing follows (T3, T4). */
 	if (!x->is_sent)
+		x->keep_alive = false;
+	/* A bound connection ends with its upstream's: the client is told (W11). */
+	if (x->c->pinned == x->uc && !x->up_head.keep_alive)
 		x->keep_alive = false;
 	how.keep_alive = x->keep_alive;
 	http_body_init(&x->up_body, &x->up_head);

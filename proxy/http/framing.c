@@ -128,6 +128,27 @@ static bool is_singleton(enum field_id id)
 	}
 }
 
+/*
+ * Counts only where the method is OPTIONS (RFC 9110 7.6.2); TRACE doesn't come this far. A
+ * number too large for us is as good as our largest.
+ */
+static enum reason take_max_forwards(struct http_head *head, struct slice value)
+{
+	const uint64_t most = (uint64_t)INT64_MAX + 1;
+
+	if (!slice_eq(head->method, SLICE("OPTIONS")))
+		return REASON_NONE;
+	for (size_t i = 0; i < value.n; i++)
+		if (value.p[i] < '0' || value.p[i] > '9')
+			return REASON_MAX_FORWARDS_BAD;
+	if (value.n == 0)
+		return REASON_MAX_FORWARDS_BAD;
+	if (slice_to_u64(value, &head->max_forwards) < 0 || head->max_forwards > most)
+		head->max_forwards = most;
+	head->counts_forwards = true;
+	return REASON_NONE;
+}
+
 static enum reason take_request_field(struct http_head *head, struct field *f)
 {
 	enum field_id id = (enum field_id)f->id;
@@ -151,6 +172,8 @@ static enum reason take_request_field(struct http_head *head, struct field *f)
 	case FIELD_UPGRADE:
 		head->has_upgrade = head->minor != 0;
 		break;
+	case FIELD_MAX_FORWARDS:
+		return take_max_forwards(head, f->value);
 	default:
 		break;
 	}

@@ -67,6 +67,8 @@ struct http_head {
 				   in 1.0 */
 	bool is_absolute;	/* target was absolute-form */
 	bool is_head;		/* method is HEAD */
+	bool counts_forwards;	/* OPTIONS with Max-Forwards */
+	uint64_t max_forwards;	/* then its number, at most 2^63 */
 
 	/* Response */
 	uint16_t status;

@@ -332,6 +332,45 @@ static void test_W3_via_counts_our_name(void **state)
 	try_free(&t);
 }
 
+static void test_W6_max_forwards_of_options_is_a_number(void **state)
+{
+	static const struct {
+		const char *value;
+		uint64_t n;
+	} good[] = {
+		{"0", 0},
+		{"007", 7},
+		{"9223372036854775808", UINT64_C(1) << 63},
+		{"9223372036854775809", UINT64_C(1) << 63},
+		{"99999999999999999999999", UINT64_C(1) << 63},
+	};
+	static const char *const bad[] = {"",	 "x",	"-1",  "+1",
+					  "1,2", "1 2", "1.0", "99999999999999999999999x"};
+	char text[128];
+	struct try_result t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(good); i++) {
+		snprintf(text, sizeof(text),
+			 "OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: %s\r\n\r\n",
+			 good[i].value);
+		read_good(TRY_REQUEST, text, &t);
+		assert_true(t.head.counts_forwards);
+		assert_true(t.head.max_forwards == good[i].n);
+		try_free(&t);
+	}
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		snprintf(text, sizeof(text),
+			 "OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: %s\r\n\r\n", bad[i]);
+		assert_refused(TRY_REQUEST, slice_str(text), REASON_MAX_FORWARDS_BAD);
+		/* Of another method it is only passed on. */
+		snprintf(text, sizeof(text), "Max-Forwards: %s\r\n", bad[i]);
+		read_fields(text, &t);
+		assert_false(t.head.counts_forwards);
+		try_free(&t);
+	}
+}
+
 static void test_W8_upgrade_noticed_and_still_framed(void **state)
 {
 	struct try_result t;
@@ -497,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_W2_connection_may_not_name_end_to_end_fields),
 		cmocka_unit_test(test_W2_connection_options_bounded),
 		cmocka_unit_test(test_W3_via_counts_our_name),
+		cmocka_unit_test(test_W6_max_forwards_of_options_is_a_number),
 		cmocka_unit_test(test_W8_upgrade_noticed_and_still_framed),
 		cmocka_unit_test(test_W11_bound_logon_seen),
 		cmocka_unit_test(test_T1_expect_continue),
