@@ -54,7 +54,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: all tools unit fuzz-replay demo run check check-lint check-build check-unit check-fuzz \
-	check-func lint fuzz bench format install clean help setup-%
+	check-func lint fuzz bench bench-insn format install clean help setup-%
 .DEFAULT_GOAL := help
 
 all: $(B)/statweir tools
@@ -70,7 +70,8 @@ help:
 	@echo "make check                    all tests"
 	@echo "make lint                     layout, sizes, layers, banned calls"
 	@echo "make fuzz [T=name] [SECS=60]  fuzz one target, or each"
-	@echo "make bench                    beside HAProxy and nginx, CPU time per request"
+	@echo "make bench                    beside HAProxy and nginx, CPU time per request (BENCH_ARGS=--quick)"
+	@echo "make bench-insn               instructions of the hot functions, against the table in the tree"
 	@echo "make format                   clang-format the tree"
 	@echo "make install [DESTDIR=] [PREFIX=/usr/local]"
 	@echo "make clean"
@@ -124,8 +125,15 @@ build/fuzz/run_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libstatweir.a
 	$(V)$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS) -lexpat -lz
 
 bench: setup-build-run-bench
-	@$(MAKE) --no-print-directory -j2 all
-	@/usr/bin/python3 tests/bench/bench.py $(BENCH_ARGS)
+	@$(MAKE) --no-print-directory -s -j2 $(B)/statweir
+	@STATWEIR_BIN=$(CURDIR)/$(B)/statweir /usr/bin/python3 tests/bench/bench.py $(BENCH_ARGS)
+
+bench-insn: setup-build-insn
+	@$(MAKE) --no-print-directory -s -j2 $(B)/insn
+	@/usr/bin/python3 tests/bench/insn.py $(BENCH_ARGS) $(B)/insn
+
+$(B)/insn: $(B)/tests/bench/insn_main.o $(TOOLLIB_OBJ) $(B)/libstatweir.a
+	$(V)echo "  link $@" && $(CC) $(LDFLAGS) $(LDHARDEN) -o $@ $^ $(LIBS) -lz
 
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
