@@ -42,7 +42,7 @@ LIBS := -levent -lhiredis -ldeflate -linih -ljansson -lcrypto -lpthread
 ALLCFLAGS = $(STD) $(CFLAGS) $(WARN) $(HARDEN) -MMD -MP
 TESTCFLAGS = $(ALLCFLAGS) -Wno-missing-prototypes
 
-LIB_SRC  := $(filter-out proxy/core/main.c,$(wildcard proxy/*/*.c filters/*.c))
+LIB_SRC  := $(filter-out proxy/core/main.c proxy/ctl/main.c,$(wildcard proxy/*/*.c filters/*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(B)/%.o)
 LLHTTP_OBJ := $(B)/llhttp/api.o $(B)/llhttp/http.o $(B)/llhttp/llhttp.o
 TOOL_SRC := $(wildcard tests/tools/*_main.c)
@@ -57,7 +57,7 @@ FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(B)/%)
 	check-func lint fuzz bench bench-insn format install clean help setup-%
 .DEFAULT_GOAL := help
 
-all: $(B)/statweir tools
+all: $(B)/statweir $(B)/statweirctl tools
 tools: $(TOOLS) $(B)/nth_call.so $(B)/nth_malloc.so
 
 # Packages, said before they are installed; nothing happens when all are there.
@@ -139,14 +139,18 @@ format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')
 
 PREFIX ?= /usr/local
-install: $(B)/statweir
+install: $(B)/statweir $(B)/statweirctl
 	install -D -m 755 $(B)/statweir $(DESTDIR)$(PREFIX)/sbin/statweir
+	install -D -m 755 $(B)/statweirctl $(DESTDIR)$(PREFIX)/bin/statweirctl
 
 clean:
 	rm -rf build
 
 $(B)/libstatweir.a: $(LIB_OBJ) $(LLHTTP_OBJ)
 	$(V)rm -f $@ && ar rcs $@ $^
+
+$(B)/statweirctl: $(B)/proxy/ctl/main.o $(B)/libstatweir.a
+	$(V)echo "  link $@" && $(CC) $(LDFLAGS) $(LDHARDEN) -o $@ $^ -ljansson -linih -lpthread
 
 $(B)/statweir: $(B)/proxy/core/main.o $(B)/libstatweir.a
 	$(V)echo "  link $@" && $(CC) $(LDFLAGS) $(LDHARDEN) -o $@ $^ $(LIBS)

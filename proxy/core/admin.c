@@ -27,9 +27,8 @@
 #define TYPE_PROM   "text/plain; version=0.0.4; charset=utf-8"
 #define ALL_METHODS 0xffff
 
-/* Send out as the whole answer. The request is libevent's again afterwards. */
-static void answer(struct evhttp_request *req, int status, const char *type,
-		   const struct strbuf *out)
+void admin_answer(struct evhttp_request *req, int status, const char *type,
+		  const struct strbuf *out)
 {
 	struct evkeyvalq *fields = evhttp_request_get_output_headers(req);
 	struct evbuffer *body = evbuffer_new();
@@ -53,13 +52,13 @@ static void answer(struct evhttp_request *req, int status, const char *type,
 		evbuffer_free(body);
 }
 
-static void answer_words(struct evhttp_request *req, int status, const char *words)
+void admin_answer_words(struct evhttp_request *req, int status, const char *words)
 {
 	struct strbuf out;
 
 	strbuf_init(&out, DOCUMENT_CAP);
 	strbuf_put_str(&out, words);
-	answer(req, status, TYPE_TEXT, &out);
+	admin_answer(req, status, TYPE_TEXT, &out);
 	strbuf_fini(&out);
 }
 
@@ -134,7 +133,7 @@ static void serve_route(struct admin *a, const struct route *r, struct evhttp_re
 	strbuf_init(&out, DOCUMENT_CAP);
 	figures_read(a, &f);
 	status = r->serve(a, &f, &out);
-	answer(req, status, r->type, &out);
+	admin_answer(req, status, r->type, &out);
 	strbuf_fini(&out);
 }
 
@@ -151,7 +150,7 @@ static void answer_ledger(struct admin *a, struct evhttp_request *req, bool is_t
 		admin_put_ledger_text(a, &f, &out);
 	else
 		admin_put_ledger(a, &f, &out);
-	answer(req, status, is_text ? TYPE_TEXT : TYPE_JSON, &out);
+	admin_answer(req, status, is_text ? TYPE_TEXT : TYPE_JSON, &out);
 	strbuf_fini(&out);
 }
 
@@ -220,8 +219,8 @@ static void on_request(struct evhttp_request *req, void *arg)
 	clock_touch();
 	if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
 		evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", "GET, HEAD");
-		answer_words(req, HTTP_BADMETHOD,
-			     "Only GET and HEAD: this listener changes nothing.\n");
+		admin_answer_words(req, HTTP_BADMETHOD,
+				   "Only GET and HEAD: this listener changes nothing.\n");
 		return;
 	}
 	for (size_t i = 0; path != NULL && i < sizeof(routes) / sizeof(routes[0]); i++) {
@@ -230,10 +229,14 @@ static void on_request(struct evhttp_request *req, void *arg)
 			return;
 		}
 	}
+	if (path != NULL && admin_query(a, req, path))
+		return;
 	if (path == NULL || strcmp(path, "/ledger") != 0) {
-		answer_words(req, HTTP_NOTFOUND,
-			     "There are / /stats.json /stats.csv /metrics /healthz /readyz /ledger "
-			     "/config\n");
+		admin_answer_words(
+			req, HTTP_NOTFOUND,
+			"There are / /stats.json /stats.csv /metrics /healthz /readyz /ledger "
+			"/ledger/windows /clients/ID /rules /rules/ID /rules/ID/missing.csv "
+			"/config\n");
 		return;
 	}
 	if (has_parameter(req, "fresh", "1"))
@@ -311,6 +314,7 @@ int admin_open(struct admin **out, struct event_base *base, const struct admin_e
 	a->since_ms = clock_wall_ms();
 	a->since_mono_ms = clock_mono_ms();
 	STAILQ_INIT(&a->waiters);
+	LIST_INIT(&a->questions);
 	(void)gethostname(host, sizeof(host) - 1);
 	snprintf(a->instance, sizeof(a->instance), "%s/%ld", host, (long)getpid());
 	if (strcmp(env->conf->admin, "off") != 0)
@@ -327,6 +331,7 @@ void admin_close(struct admin *a)
 {
 	a->audit.has_failed = true;
 	answer_waiters(a, UINT64_MAX, false);
+	admin_query_close(a);
 	if (a->http != NULL)
 		evhttp_free(a->http);
 	a->http = NULL;

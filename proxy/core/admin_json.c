@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 /* jansson takes NULL for what could not be made, and the document is then NULL in the end. */
-static void put_document(json_t *doc, struct strbuf *out)
+void admin_put_json(json_t *doc, struct strbuf *out)
 {
 	char *text = json_dumps(doc, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 
@@ -22,7 +22,7 @@ static void put_document(json_t *doc, struct strbuf *out)
 	free(text);
 }
 
-static json_t *utc(int64_t wall_ms)
+json_t *admin_utc(int64_t wall_ms)
 {
 	char text[32];
 
@@ -34,8 +34,9 @@ static json_t *utc(int64_t wall_ms)
 static json_t *new_document(const struct admin *a, const struct figures *f)
 {
 	return json_pack("{s:i, s:o, s:o, s:s, s:s}", "schema_version", ADMIN_SCHEMA_VERSION,
-			 "generated_at", utc(f->now_ms), "counters_since", utc(a->since_ms),
-			 "instance", a->instance, "version", STATWEIR_VERSION);
+			 "generated_at", admin_utc(f->now_ms), "counters_since",
+			 admin_utc(a->since_ms), "instance", a->instance, "version",
+			 STATWEIR_VERSION);
 }
 
 static json_t *traffic(const struct figures *f)
@@ -62,7 +63,7 @@ static json_t *store(const struct admin *a, const struct figures *f)
 				 "last_recount_failed", a->audit.has_failed);
 	return json_pack("{s:s, s:s, s:o, s:b, s:I, s:I, s:I, s:{s:I, s:I}, s:I, s:I, s:I, s:b}",
 			 "identity", "absorbed = summarised + pending", "state", f->store_state,
-			 "counted_at", utc(f->ledger_at_ms), "last_recount_failed",
+			 "counted_at", admin_utc(f->ledger_at_ms), "last_recount_failed",
 			 a->audit.has_failed, "absorbed", (json_int_t)v->absorbed, "summarised",
 			 (json_int_t)v->settled, "pending", (json_int_t)f->pending, "pending_parts",
 			 "open", (json_int_t)v->pending_open, "outbox",
@@ -167,7 +168,7 @@ void admin_put_stats(const struct admin *a, const struct figures *f, struct strb
 	json_object_set_new(doc, "doubts", doubts(f));
 	json_object_set_new(doc, "closed", reasons(f));
 	json_object_set_new(doc, "process", process(f));
-	put_document(doc, out);
+	admin_put_json(doc, out);
 }
 
 void admin_put_ledger(const struct admin *a, const struct figures *f, struct strbuf *out)
@@ -176,7 +177,7 @@ void admin_put_ledger(const struct admin *a, const struct figures *f, struct str
 
 	json_object_update(doc, sheet);
 	json_decref(sheet);
-	put_document(doc, out);
+	admin_put_json(doc, out);
 }
 
 static json_t *one_check(const char *name, bool is_good, bool is_needed, const char *detail)
@@ -202,5 +203,5 @@ void admin_put_readiness(const struct admin *a, const struct figures *f, struct 
 	json_array_append_new(checks, one_check("ledger", is_balanced, false,
 						is_balanced ? "balanced" : "see /ledger"));
 	json_object_set_new(doc, "checks", checks);
-	put_document(doc, out);
+	admin_put_json(doc, out);
 }

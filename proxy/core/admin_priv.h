@@ -7,6 +7,7 @@
  *   admin_text.c    /metrics, /stats.csv
  *   admin_json.c    /stats.json, /ledger, /readyz
  *   admin_page.c    /, /ledger?format=text
+ *   admin_query.c   what Redis is asked for: /ledger/windows, /clients/ID, /rules
  */
 #ifndef STATWEIR_CORE_ADMIN_PRIV_H
 #define STATWEIR_CORE_ADMIN_PRIV_H
@@ -56,9 +57,25 @@ struct admin {
 	struct admin_audit audit;
 	STAILQ_HEAD(, admin_waiter) waiters;
 	unsigned n_waiters;
+	LIST_HEAD(, question) questions;
+	unsigned n_questions;
 	/* Closed while the store owes an answer: freed when it comes. */
 	bool is_closed;
 };
+
+/* --- admin.c --- */
+
+/* Send out as the whole answer. The request is libevent's again afterwards. */
+void admin_answer(struct evhttp_request *req, int status, const char *type,
+		  const struct strbuf *out);
+void admin_answer_words(struct evhttp_request *req, int status, const char *words);
+
+/* --- admin_query.c --- */
+
+/* Answer path, now or when Redis has. False: it is none of the questions. */
+bool admin_query(struct admin *a, struct evhttp_request *req, const char *path);
+/* Answer those that wait, before the listener goes. */
+void admin_query_close(struct admin *a);
 
 /* --- admin_figures.c --- */
 
@@ -103,6 +120,11 @@ void admin_audit_tick(struct admin *a);
 void admin_audit_ended(struct admin *a);
 
 /* --- the documents --- */
+
+struct json_t;
+/* Takes doc (NULL: out fails). */
+void admin_put_json(struct json_t *doc, struct strbuf *out);
+struct json_t *admin_utc(int64_t wall_ms);
 
 void admin_put_metrics(const struct figures *f, struct strbuf *out);
 void admin_put_csv(const struct figures *f, struct strbuf *out);

@@ -112,6 +112,46 @@ typedef void store_audit_fn(void *arg, enum store_rc rc, const struct audit *a);
 /* Recount one shard. */
 void store_audit(struct store *s, unsigned shard, store_audit_fn *done, void *arg);
 
+/* One window of one shard, as its end wrote it down. */
+struct window {
+	uint64_t number;
+	int64_t began_ms, ended_ms;
+	int64_t absorbed, settled; /* messages, in this window */
+	int64_t pending, off;	   /* at its end: recounted, and what did not balance */
+};
+typedef void store_windows_fn(void *arg, enum store_rc rc, const struct window *v, unsigned n);
+/* The windows of a shard that have ended, in no order; the last 400 are kept. */
+void store_history(struct store *s, unsigned shard, store_windows_fn *done, void *arg);
+
+/* What is known of one client. The slices live only in the callback. */
+struct client_sheet {
+	bool is_known;
+	int64_t sealed; /* messages that went into summaries */
+	int64_t open;	/* messages for the next one, the oldest and newest of them: */
+	int64_t first_ms, last_ms;
+	int64_t outbox; /* messages of a summary on its way; 0: none */
+	uint64_t n_summaries;
+	struct slice ever, now; /* bits of rules, as in a claim: in summaries, for the next one */
+};
+/* The shard that a client belongs to. */
+unsigned store_shard_of(const struct store *s, struct slice client);
+typedef void store_client_fn(void *arg, enum store_rc rc, const struct client_sheet *c);
+void store_client(struct store *s, struct slice client, store_client_fn *done, void *arg);
+
+/* Clients of a shard and whether they have reported a rule. The slices live only in the callback.
+ */
+struct reports {
+	uint64_t cursor;  /* for the next call; 0: that was all */
+	int64_t messages; /* of the rule, in the shard, ever */
+	unsigned n;
+	const struct slice *clients; /* n; one may come twice */
+	const bool *has;	     /* n */
+};
+typedef void store_reports_fn(void *arg, enum store_rc rc, const struct reports *r);
+/* Some of them, from cursor on; 0 first. */
+void store_reports(struct store *s, unsigned shard, struct slice rule, uint64_t cursor,
+		   store_reports_fn *done, void *arg);
+
 /* Messages ever counted for a client; -1 in n if it is unknown. */
 void store_client_count(struct store *s, struct slice client, store_number_fn *done, void *arg);
 

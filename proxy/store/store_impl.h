@@ -4,6 +4,7 @@
  * store.c	  life, records and rounds
  * store_call.c	  one call: its bytes, its answer, whom an error acquits
  * store_verbs.c  lease, seal, outbox, settle and the rest: answers as values
+ * store_query.c  what people ask: windows, a client, a rule
  * store_check.c  does Redis keep what is configured? whose data is it?
  */
 #ifndef STATWEIR_STORE_STORE_IMPL_H
@@ -99,6 +100,16 @@ void store_calls_fini(struct store *s);
 void store_explain(const char *error, char *out, size_t room);
 /* Was a call answered with this certainly not executed? */
 bool store_error_is_refusal(const char *error);
+
+/* store_verbs.c */
+/* What a call needs of the store beyond a connection. */
+enum need {
+	NEED_DATA,    /* Redis holds our data */
+	NEED_DURABLE, /* and keeps what is written */
+};
+struct call *verb_begin(struct store *s, call_finish_fn *finish, void (*done)(void), void *arg);
+void verb_commit(struct call *c, enum need need);
+struct shard *verb_shard(struct store *s, unsigned shard);
 
 /* store_check.c */
 void store_check_begin(struct store *s);

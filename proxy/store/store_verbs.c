@@ -5,15 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* What a call needs of the store beyond a connection. */
-enum need {
-	NEED_DATA,    /* Redis holds our data */
-	NEED_DURABLE, /* and keeps what is written */
-};
-
 #define CLAIM_FIELDS 9
 
-static struct call *begin(struct store *s, call_finish_fn *finish, void (*done)(void), void *arg)
+struct call *verb_begin(struct store *s, call_finish_fn *finish, void (*done)(void), void *arg)
 {
 	struct call *c;
 
@@ -26,7 +20,7 @@ static struct call *begin(struct store *s, call_finish_fn *finish, void (*done)(
 	return c;
 }
 
-static void commit(struct call *c, enum need need)
+void verb_commit(struct call *c, enum need need)
 {
 	struct store *s = c->s;
 
@@ -38,7 +32,7 @@ static void commit(struct call *c, enum need need)
 	store_kick(s);
 }
 
-static struct shard *shard_at(struct store *s, unsigned shard)
+struct shard *verb_shard(struct store *s, unsigned shard)
 {
 	CHECK(shard < s->n_shards);
 	return &s->shards[shard];
@@ -167,22 +161,22 @@ static void finish_audit(struct call *c, enum store_rc rc, const redisReply *rep
 void store_lease(struct store *s, unsigned shard, const char *owner, int64_t ttl_ms,
 		 store_number_fn *done, void *arg)
 {
-	struct call *c = begin(s, finish_number, (void (*)(void))done, arg);
+	struct call *c = verb_begin(s, finish_number, (void (*)(void))done, arg);
 
-	call_begin(c, "lease", shard_at(s, shard), 2);
+	call_begin(c, "lease", verb_shard(s, shard), 2);
 	resp_bulk(&c->cmd, slice_str(owner));
 	resp_number(&c->cmd, ttl_ms);
-	commit(c, NEED_DURABLE);
+	verb_commit(c, NEED_DURABLE);
 }
 
 void store_release(struct store *s, unsigned shard, const char *owner, store_number_fn *done,
 		   void *arg)
 {
-	struct call *c = begin(s, finish_number, (void (*)(void))done, arg);
+	struct call *c = verb_begin(s, finish_number, (void (*)(void))done, arg);
 
-	call_begin(c, "release", shard_at(s, shard), 1);
+	call_begin(c, "release", verb_shard(s, shard), 1);
 	resp_bulk(&c->cmd, slice_str(owner));
-	commit(c, NEED_DATA);
+	verb_commit(c, NEED_DATA);
 }
 
 /* How long dedupe sets are kept after their window was last written to. */
@@ -194,70 +188,70 @@ static int64_t keep_s(const struct store *s)
 void store_seal(struct store *s, unsigned shard, int64_t token, unsigned max, int64_t before_ms,
 		store_claims_fn *done, void *arg)
 {
-	struct call *c = begin(s, finish_claims, (void (*)(void))done, arg);
+	struct call *c = verb_begin(s, finish_claims, (void (*)(void))done, arg);
 
-	call_begin(c, "seal", shard_at(s, shard), 4);
+	call_begin(c, "seal", verb_shard(s, shard), 4);
 	resp_number(&c->cmd, token);
 	resp_number(&c->cmd, max);
 	resp_number(&c->cmd, before_ms);
 	resp_number(&c->cmd, keep_s(s));
-	commit(c, NEED_DURABLE);
+	verb_commit(c, NEED_DURABLE);
 }
 
 void store_outbox(struct store *s, unsigned shard, unsigned max, store_claims_fn *done, void *arg)
 {
-	struct call *c = begin(s, finish_claims, (void (*)(void))done, arg);
+	struct call *c = verb_begin(s, finish_claims, (void (*)(void))done, arg);
 
-	call_begin(c, "outbox", shard_at(s, shard), 1);
+	call_begin(c, "outbox", verb_shard(s, shard), 1);
 	resp_number(&c->cmd, max);
-	commit(c, NEED_DATA);
+	verb_commit(c, NEED_DATA);
 }
 
 void store_settle(struct store *s, unsigned shard, int64_t token, struct slice client, uint64_t seq,
 		  store_number_fn *done, void *arg)
 {
-	struct call *c = begin(s, finish_number, (void (*)(void))done, arg);
+	struct call *c = verb_begin(s, finish_number, (void (*)(void))done, arg);
 
-	call_begin(c, "settle", shard_at(s, shard), 3);
+	call_begin(c, "settle", verb_shard(s, shard), 3);
 	resp_number(&c->cmd, token);
 	resp_bulk(&c->cmd, client);
 	resp_number(&c->cmd, (int64_t)seq);
-	commit(c, NEED_DATA);
+	verb_commit(c, NEED_DATA);
 }
 
 void store_rotate(struct store *s, unsigned shard, int64_t token, store_number_fn *done, void *arg)
 {
-	struct call *c = begin(s, finish_number, (void (*)(void))done, arg);
+	struct call *c = verb_begin(s, finish_number, (void (*)(void))done, arg);
 
-	call_begin(c, "rotate", shard_at(s, shard), 3);
+	call_begin(c, "rotate", verb_shard(s, shard), 3);
 	resp_number(&c->cmd, token);
 	resp_number(&c->cmd, s->conf->window_ms);
 	resp_number(&c->cmd, keep_s(s));
-	commit(c, NEED_DURABLE);
+	verb_commit(c, NEED_DURABLE);
 }
 
 void store_rules(struct store *s, unsigned shard, store_names_fn *done, void *arg)
 {
-	struct call *c = begin(s, finish_names, (void (*)(void))done, arg);
+	struct call *c = verb_begin(s, finish_names, (void (*)(void))done, arg);
 
-	call_begin(c, "rules", shard_at(s, shard), 0);
-	commit(c, NEED_DATA);
+	call_begin(c, "rules", verb_shard(s, shard), 0);
+	verb_commit(c, NEED_DATA);
 }
 
 void store_audit(struct store *s, unsigned shard, store_audit_fn *done, void *arg)
 {
-	struct call *c = begin(s, finish_audit, (void (*)(void))done, arg);
+	struct call *c = verb_begin(s, finish_audit, (void (*)(void))done, arg);
 
-	call_begin(c, "audit", shard_at(s, shard), 0);
-	commit(c, NEED_DATA);
+	call_begin(c, "audit", verb_shard(s, shard), 0);
+	verb_commit(c, NEED_DATA);
 }
 
 void store_client_count(struct store *s, struct slice client, store_number_fn *done, void *arg)
 {
 	unsigned k = shard_of_client(client, s->n_shards);
-	struct call *c = begin(s, finish_number, (void (*)(void))done, arg);
+	struct call *c = verb_begin(s, finish_number, (void (*)(void))done, arg);
 
-	call_begin(c, "count", shard_at(s, k), 1);
+	call_begin(c, "count", verb_shard(s, k), 1);
 	resp_bulk(&c->cmd, client);
-	commit(c, NEED_DATA);
+	verb_commit(c, NEED_DATA);
 }

@@ -13,7 +13,9 @@ check proxy/io 'proxy/(base|http|io)/'
 check proxy/store 'proxy/(base|store)/'
 check filters 'proxy/base/|proxy/http/message.h|filters/'
 check proxy/flush 'proxy/(base|http|io|store|flush)/'
-check proxy/core 'proxy/|filters/'
+check proxy/core 'proxy/(base|http|io|store|flush|core)/|filters/'
+# statweirctl speaks to statweir from outside: it shares nothing but the ground.
+check proxy/ctl 'proxy/(base|ctl)/'
 check tests 'proxy/|filters/|tests/'
 # $1: header, $2: folders that may include it
 only() {
@@ -26,7 +28,7 @@ only 'event2/' 'proxy/io|proxy/store|proxy/core'
 only 'hiredis' 'proxy/store'
 only 'llhttp' 'proxy/http'
 only 'libdeflate' 'filters|proxy/store|proxy/core'
-only 'jansson' 'proxy/core'
+only 'jansson' 'proxy/core|proxy/ctl'
 only 'ini.h' 'proxy/base'
 only 'expat' 'tests'
 exit $bad

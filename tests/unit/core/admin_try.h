@@ -45,6 +45,12 @@ struct store {
 	store_audit_fn *done; /* of the call without an answer */
 	void *arg;
 	unsigned asked;
+	/* A question without an answer. */
+	void (*question)(void);
+	void *question_arg;
+	unsigned question_shard;
+	char question_text[64];
+	uint64_t question_cursor;
 };
 
 bool store_is_ready(const struct store *s)
@@ -69,6 +75,54 @@ void store_audit(struct store *s, unsigned shard, store_audit_fn *done, void *ar
 	s->arg = arg;
 	s->asked = shard;
 	s->n_calls++;
+}
+
+static inline void keep_question(struct store *s, void (*done)(void), void *arg, unsigned shard,
+				 struct slice text)
+{
+	assert_null(s->question);
+	s->question = done;
+	s->question_arg = arg;
+	s->question_shard = shard;
+	snprintf(s->question_text, sizeof(s->question_text), "%.*s", SLICE_ARG(text));
+}
+
+unsigned store_shard_of(const struct store *s, struct slice client)
+{
+	return (unsigned)client.n % s->n_shards;
+}
+
+void store_history(struct store *s, unsigned shard, store_windows_fn *done, void *arg)
+{
+	keep_question(s, (void (*)(void))done, arg, shard, SLICE(""));
+}
+
+void store_client(struct store *s, struct slice client, store_client_fn *done, void *arg)
+{
+	keep_question(s, (void (*)(void))done, arg, 0, client);
+}
+
+void store_rules(struct store *s, unsigned shard, store_names_fn *done, void *arg)
+{
+	keep_question(s, (void (*)(void))done, arg, shard, SLICE(""));
+}
+
+void store_reports(struct store *s, unsigned shard, struct slice rule, uint64_t cursor,
+		   store_reports_fn *done, void *arg)
+{
+	keep_question(s, (void (*)(void))done, arg, shard, rule);
+	s->question_cursor = cursor;
+}
+
+/* The callback of the open question, which is open no more. */
+#define TAKE_QUESTION(s, type) ((type *)take_question(s))
+static inline void (*take_question(struct store *s))(void)
+{
+	void (*done)(void) = s->question;
+
+	assert_non_null(done);
+	s->question = NULL;
+	return done;
 }
 
 static inline void answer_audit(struct store *s, enum store_rc rc)
