@@ -3,7 +3,7 @@
     p = FaultProxy(("127.0.0.1", 6379))      # or a Unix socket's path
     p.back.delay_s = 0.1                     # every piece from the server waits
     p.there.hole = True                      # bytes of the client vanish
-    p.back.cut_after = 7                     # both ends are reset after 7 more bytes
+    p.back.cut_after = 7                     # reset after 7 more bytes, once
     p.back.rate = 1000                       # bytes a second
     p.back.corrupt_at = 3                    # byte 3 from now on is flipped
     p.heal(); p.refuse(); p.reset_all()
@@ -42,7 +42,8 @@ class Way:
                 data = data[:at] + bytes([data[at] ^ 0x20]) + data[at + 1:]
                 self.corrupt_at = None
         if self.cut_after is not None and self.cut_after <= len(data):
-            return data[:self.cut_after], True
+            cut, self.cut_after = self.cut_after, None
+            return data[:cut], True
         if self.cut_after is not None:
             self.cut_after -= len(data)
         return (b"" if self.hole else data), False
