@@ -1,5 +1,7 @@
 #include "filters/utf16_scan.h"
 
+#include "filters/utf16_units.h"
+
 enum unit_class {
 	U_NAME_START = 1, /* letters, _ and : */
 	U_NAME = 2,	  /* and digits, - and . */
@@ -25,11 +27,6 @@ static const uint8_t classes[128] = {
 #undef D
 #undef S
 #undef P
-
-static inline unsigned unit(const unsigned char *p)
-{
-	return (unsigned)p[0] | (unsigned)p[1] << 8;
-}
 
 static inline unsigned class_of(unsigned u)
 {
@@ -89,33 +86,6 @@ static inline bool skip_unit(struct scan *s, unsigned u)
 	return true;
 }
 
-/*
- * Eight units at a time: a comparison gives each unit all ones or zero. first_of() is
- * the number of units before the first that has ones.
- */
-typedef uint16_t units8 __attribute__((vector_size(16)));
-typedef uint8_t marks8 __attribute__((vector_size(8)));
-
-static inline units8 load8(const unsigned char *p)
-{
-	units8 v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static inline unsigned first_of(units8 hits)
-{
-	marks8 marks = __builtin_convertvector(hits, marks8);
-	uint64_t bits;
-
-	memcpy(&bits, &marks, sizeof(bits));
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "units are compared as they lie in memory: little-endian machines only"
-#endif
-	return bits == 0 ? 8 : (unsigned)__builtin_ctzll(bits) / 8;
-}
-
 /* Past units that are ASCII, no control character, and none of '<', '&' and stop. */
 static inline const unsigned char *skip_plain(const unsigned char *p, const unsigned char *end,
 					      unsigned stop)
@@ -171,59 +141,6 @@ static bool read_name(struct scan *s, struct text16 *name)
 	return name->n <= SCAN_NAME;
 }
 
-static int digit_of(unsigned u, unsigned base)
-{
-	if (u >= '0' && u <= '9')
-		return (int)(u - '0');
-	if (base == 16 && u >= 'a' && u <= 'f')
-		return (int)(u - 'a') + 10;
-	if (base == 16 && u >= 'A' && u <= 'F')
-		return (int)(u - 'A') + 10;
-	return -1;
-}
-
-static bool is_xml_char(uint32_t c)
-{
-	if (c < 0x20)
-		return c == '\t' || c == '\n' || c == '\r';
-	return c < 0xd800 || (c >= 0xe000 && c < 0xfffe) || (c >= 0x10000 && c < 0x110000);
-}
-
-/*
- * A reference at p (which is '&'): its character and its units, or 0 for one that is
- * malformed or not built in.
- */
-static size_t read_reference(const unsigned char *p, const unsigned char *end, uint32_t *out)
-{
-	static const struct {
-		const char *name;
-		char c;
-	} known[] = {{"amp;", '&'}, {"lt;", '<'}, {"gt;", '>'}, {"quot;", '"'}, {"apos;", '\''}};
-	struct scan s = {.p = p + 2, .end = end};
-	unsigned base = 10, n_digits = 0;
-	uint32_t c = 0;
-	int d;
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (skip_literal(&s, known[i].name)) {
-			*out = (unsigned char)known[i].c;
-			return (size_t)(s.p - p) / 2;
-		}
-	if (!skip_unit(&s, '#'))
-		return 0;
-	if (skip_unit(&s, 'x'))
-		base = 16;
-	for (; (d = digit_of(peek(&s), base)) >= 0; s.p += 2, n_digits++) {
-		if (n_digits >= 8)
-			return 0;
-		c = c * base + (uint32_t)d;
-	}
-	if (n_digits == 0 || !is_xml_char(c) || !skip_unit(&s, ';'))
-		return 0;
-	*out = c;
-	return (size_t)(s.p - p) / 2;
-}
-
 /* Text up to the next '<' (or the end); false when something in it may not stand there. */
 static enum scan_event read_text(struct scan *s)
 {
@@ -240,7 +157,7 @@ static enum scan_event read_text(struct scan *s)
 		if (u == '<')
 			break;
 		if (u == '&') {
-			size_t units = read_reference(p, s->end, &c);
+			size_t units = text16_reference(p, s->end, &c);
 
 			if (units == 0)
 				return SCAN_DOCTYPE;
@@ -301,7 +218,7 @@ static enum scan_event read_value(struct scan *s, struct text16 *value)
 		if (u == '<')
 			return SCAN_BAD;
 		if (u == '&') {
-			size_t units = read_reference(p, s->end, &c);
+			size_t units = text16_reference(p, s->end, &c);
 
 			if (units == 0)
 				return SCAN_DOCTYPE;
@@ -519,91 +436,4 @@ enum scan_event scan_next(struct scan *s)
 			return read_start(s);
 		}
 	}
-}
-
-bool text16_same(struct text16 t, const char *ascii)
-{
-	for (size_t i = 0; i < t.n; i++)
-		if (unit(t.p + 2 * i) != (unsigned char)ascii[i])
-			return false;
-	return true;
-}
-
-bool text16_ieq(struct text16 t, struct slice ascii)
-{
-	if (t.n != ascii.n)
-		return false;
-	for (size_t i = 0; i < t.n; i++) {
-		unsigned u = unit(t.p + 2 * i);
-
-		if (u >= 128 || slice_lower((char)u) != slice_lower(ascii.p[i]))
-			return false;
-	}
-	return true;
-}
-
-struct text16 text16_local(struct text16 name)
-{
-	/* Names are ASCII: a colon's byte is nothing else's upper half. */
-	const unsigned char *colon = memchr(name.p, ':', name.n * 2);
-	size_t skip = colon == NULL ? 0 : (size_t)(colon - name.p) / 2 + 1;
-
-	return (struct text16){name.p + 2 * skip, name.n - skip};
-}
-
-static bool put_utf8(uint32_t c, char *out, size_t *n, size_t room)
-{
-	unsigned bytes = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-
-	if (room - *n < bytes)
-		return false;
-	if (bytes == 1) {
-		out[(*n)++] = (char)c;
-		return true;
-	}
-	for (unsigned i = bytes - 1; i > 0; i--) {
-		out[*n + i] = (char)(0x80 | (c & 0x3f));
-		c >>= 6;
-	}
-	out[*n] = (char)((0xf0u << (4 - bytes)) | c);
-	*n += bytes;
-	return true;
-}
-
-bool text16_decode(struct text16 t, bool is_raw, char *out, size_t *n, size_t room)
-{
-	const unsigned char *p = t.p, *end = t.p + 2 * t.n;
-
-	while (p < end) {
-		uint32_t c;
-		size_t units = 1;
-
-		/* Mostly ASCII: each unit becomes a byte. */
-		while (end - p >= 16 && room - *n >= 8) {
-			units8 v = load8(p);
-			marks8 bytes = __builtin_convertvector(v, marks8);
-
-			units = first_of((units8)((v > 0x7f) | (v == '&')));
-			memcpy(out + *n, &bytes, sizeof(bytes));
-			*n += units;
-			p += 2 * units;
-			if (units < 8)
-				break;
-		}
-		if (p == end)
-			break;
-		c = unit(p);
-		units = 1;
-		if (c == '&' && !is_raw) {
-			units = read_reference(p, end, &c);
-			CHECK(units > 0);
-		} else if (c >= 0xd800 && c < 0xdc00) {
-			c = 0x10000 + ((c - 0xd800) << 10) + (unit(p + 2) - 0xdc00);
-			units = 2;
-		}
-		if (!put_utf8(c, out, n, room))
-			return false;
-		p += 2 * units;
-	}
-	return true;
 }

@@ -61,6 +61,11 @@ static inline bool text16_eq(struct text16 t, const char *ascii)
 	return t.n == strlen(ascii) && text16_same(t, ascii);
 }
 bool text16_ieq(struct text16 t, struct slice ascii);
+/*
+ * A reference at p (which is '&'): its character, and the units that it takes, or 0 for one
+ * that is malformed or not built in.
+ */
+size_t text16_reference(const unsigned char *p, const unsigned char *end, uint32_t *out);
 /* The local part of a name: behind its colon, if there is one. */
 struct text16 text16_local(struct text16 name);
 
