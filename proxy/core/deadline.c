@@ -70,9 +70,9 @@ static void check_upload(struct exchange *x, int64_t now)
 
 static void check_relay(struct exchange *x, int64_t now)
 {
-	if (!x->has_answer && !x->is_sent) {
+	if (!x->has_up_head && !x->is_sent) {
 		check_upload(x, now);
-	} else if (x->has_answer && stream_pending(&x->c->s) > 0) {
+	} else if (x->has_up_head && stream_pending(&x->c->s) > 0) {
 		if (stream_has_moved(&x->c->s))
 			x->deadline_ms = now + x->w->conf->up_between_ms;
 		else

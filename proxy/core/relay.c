@@ -292,7 +292,16 @@ static void response_done(struct exchange *x)
 	exch_end(x, FATE_PASSED, REASON_LAST_REQUEST);
 }
 
-/* False: the client is gone, and x with it. */
+/*
+ * May the client be sent n bytes? What it has not read yet has a bound; but where nothing
+ * waits even a head that is larger than the buffer may go.
+ */
+static bool has_room(const struct exchange *x, size_t n)
+{
+	return n < stream_room(&x->c->s) || stream_pending(&x->c->s) == 0;
+}
+
+/* False: x has ended. */
 static bool interim_response(struct exchange *x)
 {
 	struct iobuf *in = &x->uc->s.in;
@@ -307,17 +316,50 @@ static bool interim_response(struct exchange *x)
 	if (x->head.minor == 0 || (x->up_head.status == 100 && x->has_continued))
 		return true;
 	head = strbuf_slice(&x->w->out);
+	if (!has_room(x, head.n)) {
+		response_failed(x, REASON_RESPONSE_1XX);
+		return false;
+	}
 	return conn_send(x->c, &head, 1);
 }
 
-/* The final head is there: send its client form, with what has come of the body. */
-static void final_response(struct exchange *x)
+/* Send the client form of the final head, and what has come of the body, once there is room. */
+static void start_response(struct exchange *x)
 {
 	struct worker *w = x->w;
-	struct slice raw = slice_make(iobuf_slice(&x->uc->s.in).p, x->up_head.head_bytes);
 	/* No Via: a gateway may leave it out (RFC 9110 7.6.3), and the reply stays what it was. */
-	struct emit_response how = {
-		.minor = x->head.minor, .is_head = x->head.is_head, .date = clock_http_date()};
+	struct emit_response how = {.minor = x->head.minor,
+				    .is_head = x->head.is_head,
+				    .keep_alive = x->keep_alive,
+				    .date = clock_http_date()};
+	struct slice head;
+
+	strbuf_reset(&w->out);
+	x->client_framing = emit_response_head(&w->out, &x->up_head, &how);
+	if (!strbuf_ok(&w->out)) {
+		response_failed(x, REASON_NO_MEMORY);
+		return;
+	}
+	head = strbuf_slice(&w->out);
+	if (!has_room(x, head.n)) {
+		/* Behind answers that the client has not read; its writable event goes on. */
+		stream_want_read(&x->uc->s, false);
+		return;
+	}
+	x->has_answer = true;
+	iobuf_consume(&x->uc->s.in, x->up_head.head_bytes);
+	if (head.n + CHUNK_FRAME * 2 >= stream_room(&x->c->s)) {
+		x->has_head_out = true;
+		if (!conn_send(x->c, &head, 1))
+			return;
+	}
+	exch_pump_response(x);
+}
+
+/* The final head is there. */
+static void final_response(struct exchange *x)
+{
+	struct slice raw = slice_make(iobuf_slice(&x->uc->s.in).p, x->up_head.head_bytes);
 
 	x->has_up_head = true;
 	if (x->up_head.has_bound_auth || x->c->is_bound) {
@@ -334,17 +376,8 @@ static void final_response(struct exchange *x)
 	/* A bound connection ends with its upstream's: the client is told (W11). */
 	if (x->c->pinned == x->uc && !x->up_head.keep_alive)
 		x->keep_alive = false;
-	how.keep_alive = x->keep_alive;
 	http_body_init(&x->up_body, &x->up_head);
-	strbuf_reset(&w->out);
-	x->client_framing = emit_response_head(&w->out, &x->up_head, &how);
-	if (!strbuf_ok(&w->out)) {
-		response_failed(x, REASON_NO_MEMORY);
-		return;
-	}
-	x->has_answer = true;
-	iobuf_consume(&x->uc->s.in, x->up_head.head_bytes);
-	exch_pump_response(x);
+	start_response(x);
 }
 
 /* Read response heads until the final one. False: wait, or x has ended. */
@@ -409,6 +442,10 @@ void exch_pump_response(struct exchange *x)
 
 	if (!x->has_up_head)
 		return;
+	if (!x->has_answer) {
+		start_response(x);
+		return;
+	}
 	/* w->out holds the head only in the call that made it. */
 	if (x->has_head_out)
 		first.n = 0;

@@ -131,7 +131,11 @@ static int keep_rest(struct stream *s, const struct slice *v, unsigned n, size_t
 		skip = 0;
 		if (rest.n > iobuf_room(&s->out))
 			iobuf_compact(&s->out);
-		CHECK(rest.n <= iobuf_room(&s->out));
+		if (rest.n > iobuf_room(&s->out) &&
+		    iobuf_enlarge(&s->out, iobuf_used(&s->out) + rest.n) < 0) {
+			s->has_failed = true;
+			return -ENOMEM;
+		}
 		memcpy(s->out.p + s->out.end, rest.p, rest.n);
 		s->out.end += rest.n;
 	}

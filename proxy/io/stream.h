@@ -47,7 +47,8 @@ ssize_t stream_read(struct stream *s);
 
 /*
  * Send the slices behind what waits already; what the socket does not take is kept.
- * The caller never sends more than stream_room(). 0, or -errno (has_failed is set).
+ * Whoever sends more than stream_room() has a bound of its own. 0, or -errno (has_failed
+ * is set).
  */
 int stream_send(struct stream *s, const struct slice *v, unsigned n);
 
@@ -65,10 +66,12 @@ static inline size_t stream_pending(const struct stream *s)
 	return iobuf_used(&s->out);
 }
 
-/* Bytes that stream_send() can always take now. */
+/* Bytes that stream_send() takes now without needing more memory than a block. */
 static inline size_t stream_room(const struct stream *s)
 {
-	return IOBUF_BYTES - iobuf_used(&s->out);
+	size_t used = iobuf_used(&s->out);
+
+	return used < IOBUF_BYTES ? IOBUF_BYTES - used : 0;
 }
 
 #endif
