@@ -9,6 +9,8 @@
 #define CONF_NUMBER(kind_, s, k, field, preset_, min_, max_, reload, what) \
 	{s, k, kind_, AT(field), NULL, preset_, min_, max_, reload, what},
 #define CONF_COUNT(...) CONF_NUMBER(CONF_KIND_COUNT, __VA_ARGS__)
+#define CONF_AUTO(s, k, field, preset_, min_, max_, reload, what) \
+	{s, k, CONF_KIND_COUNT, AT(field), "auto", preset_, min_, max_, reload, what},
 #define CONF_TIME(...)	CONF_NUMBER(CONF_KIND_TIME, __VA_ARGS__)
 #define CONF_SIZE(...)	CONF_NUMBER(CONF_KIND_SIZE, __VA_ARGS__)
 #define CONF_RATIO(...) CONF_NUMBER(CONF_KIND_RATIO, __VA_ARGS__)

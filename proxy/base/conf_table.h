@@ -22,9 +22,10 @@ enum conf_kind {
 struct conf_row {
 	const char *section, *key;
 	enum conf_kind kind;
-	size_t offset;	  /* of the field in struct conf */
-	const char *text; /* the default of a text, the words of a choice ("a|b|c"), else NULL */
-	int64_t preset;	  /* the default of any other kind; of a choice its index */
+	size_t offset; /* of the field in struct conf */
+	/* The default of a text, the words of a choice ("a|b|c"), the word for 0, else NULL. */
+	const char *text;
+	int64_t preset; /* the default of any other kind; of a choice its index */
 	int64_t min, max;
 	bool may_reload;
 	const char *help;

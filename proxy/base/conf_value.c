@@ -83,6 +83,10 @@ static int set_number(struct conf *c, const struct conf_row *row, struct slice v
 	int64_t *field = field_of(c, row);
 	int64_t n = 0;
 
+	if (row->text != NULL && slice_eq(value, slice_str(row->text))) {
+		*field = 0;
+		return 0;
+	}
 	if (read_number(row, value, &n) < 0 || n < row->min || n > row->max)
 		return -EINVAL;
 	*field = n;
@@ -176,7 +180,7 @@ void conf_number_print(const struct conf_row *row, int64_t v, struct strbuf *out
 	const struct unit *u = units_of(row);
 
 	if (v == 0 && row->kind != CONF_KIND_RATIO) {
-		strbuf_put_str(out, "0");
+		strbuf_put_str(out, row->text != NULL ? row->text : "0");
 		return;
 	}
 	while (v % u->factor != 0)
@@ -237,6 +241,8 @@ void conf_value_allowed(const struct conf_row *row, struct strbuf *out)
 	case CONF_KIND_RATIO:
 		break;
 	}
+	if (row->text != NULL)
+		strbuf_printf(out, "%s, ", row->text);
 	conf_number_print(row, row->min, out);
 	if (row->max == INT64_MAX) {
 		strbuf_put_str(out, " or more");

@@ -8,6 +8,7 @@
 #include "proxy/core/worker.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -77,6 +78,20 @@ static enum exit_code run_alone(const struct conf *conf)
 	return code;
 }
 
+/* As many as processors that we may run on, for "auto". */
+static void count_workers(struct conf *conf)
+{
+	cpu_set_t may_use;
+	int64_t n = 1;
+
+	if (conf->workers != 0)
+		return;
+	CPU_ZERO(&may_use);
+	if (sched_getaffinity(0, sizeof(may_use), &may_use) == 0)
+		n = CPU_COUNT(&may_use);
+	conf->workers = n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : n;
+}
+
 int main(int argc, char **argv)
 {
 	static const enum log_level levels[] = {LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG};
@@ -98,6 +113,7 @@ int main(int argc, char **argv)
 		signal(SIGPIPE, SIG_IGN);
 		log_threshold = levels[conf.log_level];
 		clock_refresh();
+		count_workers(&conf);
 		code = conf.workers > 1 ? supervisor_run(&conf, (unsigned)conf.workers)
 					: run_alone(&conf);
 		if (code == EXIT_GOOD)

@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WORKERS_MAX 64
 /* A worker that lives shorter than this is started again later, not at once. */
 #define YOUNG_MS     2000
 #define RESPAWN_MS   1000

@@ -8,6 +8,8 @@
 
 #include "proxy/core/host.h"
 
+#define WORKERS_MAX 64
+
 /* Runs until TERM has drained every worker (a second TERM: at once). The exit code. */
 enum exit_code supervisor_run(const struct conf *conf, unsigned n_workers);
 

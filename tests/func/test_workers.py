@@ -1,4 +1,5 @@
 """Several workers under a supervisor."""
+import json
 import os
 import re
 import signal
@@ -16,6 +17,15 @@ def worker_pids(p):
         with open("/proc/%d/comm" % pid) as f:
             names[pid] = f.read().strip()
     return [pid for pid, name in names.items() if "redis" not in name]
+
+
+def test_workers_auto_is_one_for_each_processor(mp, proxies):
+    p = proxies(mp.port, {"global.workers": "auto"}).ready()
+    n = len(os.sched_getaffinity(0))
+    assert json.loads(p.get("/stats.json")[1])["workers"] == n
+    assert "workers=%d" % n in p.logged("listening")
+    if n > 1:
+        until("all are there", lambda: len(worker_pids(p)) == n)
 
 
 def test_two_workers_share_the_count(mp, proxies):
