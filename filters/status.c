@@ -20,6 +20,7 @@ enum meaning {
 struct one {
 	struct slice type;
 	bool has_number, has_severity, has_win32_error;
+	bool has_unread; /* a number or an error code where none is expected: it was not read */
 	unsigned number, severity;
 	unsigned rule_rank; /* of the rule property found so far; STATUS_MAX_NAMES: none */
 	struct slice rule, client;
@@ -229,7 +230,9 @@ static enum doubt judge(const struct status_filter *f, const struct one *o)
 		return DOUBT_OTHER_STATUS;
 	if (o->has_severity && o->severity != SEVERITY_INFO)
 		return DOUBT_SEVERITY;
-	return o->has_win32_error ? DOUBT_WIN32_ERROR : DOUBT_NONE;
+	if (o->has_win32_error)
+		return DOUBT_WIN32_ERROR;
+	return o->has_unread ? DOUBT_STATUS_XML : DOUBT_NONE;
 }
 
 static enum doubt begin_status(struct reading *r)
@@ -274,27 +277,34 @@ static enum doubt begin_value(struct reading *r)
 	return DOUBT_NONE;
 }
 
+/* A Property or Qualifier at another depth is not read: might it have forbidden something? */
+static enum doubt skip_value(struct reading *r)
+{
+	enum meaning meaning;
+
+	if (!scan_attr_buf(&r->scan, "Name", r->name_buf, &r->name))
+		return DOUBT_NO_ROOM;
+	meaning = meaning_of(r->name);
+	if (meaning == MEANS_NUMBER || meaning == MEANS_WIN32_ERROR)
+		r->now.has_unread = true;
+	return DOUBT_NONE;
+}
+
 static enum doubt on_start(struct reading *r)
 {
 	struct text16 name = text16_local(r->scan.name);
 
 	if (r->text.is_on)
 		return DOUBT_STATUS_XML; /* markup inside a value that we use */
-	switch (r->scan.depth) {
-	case 1:
+	if (r->scan.depth == 1)
 		return begin_status(r);
-	case 2:
-		r->is_property = r->is_qualifier = false;
-		if (text16_eq(name, "Type"))
-			gather_begin(&r->text);
-		return DOUBT_NONE;
-	case 3:
-		r->is_property = text16_eq(name, "Property");
-		r->is_qualifier = text16_eq(name, "Qualifier");
-		return r->is_property || r->is_qualifier ? begin_value(r) : DOUBT_NONE;
-	default:
-		return DOUBT_NONE;
-	}
+	r->is_property = text16_eq(name, "Property");
+	r->is_qualifier = text16_eq(name, "Qualifier");
+	if (r->is_property || r->is_qualifier)
+		return r->scan.depth == 3 ? begin_value(r) : skip_value(r);
+	if (r->scan.depth == 2 && text16_eq(name, "Type"))
+		gather_begin(&r->text);
+	return DOUBT_NONE;
 }
 
 static enum doubt on_end(struct reading *r)
