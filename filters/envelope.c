@@ -185,6 +185,7 @@ static enum doubt on_end(struct reading *r)
 		e->source_host = text;
 		return DOUBT_NONE;
 	case EL_ENDPOINT:
+		e->endpoint = text;
 		return is_in_list(&r->f->endpoints, text) ? DOUBT_NONE : DOUBT_ENDPOINT;
 	case EL_REPLY_MODE:
 		return slice_ieq(text, SLICE("Async")) ? DOUBT_NONE : DOUBT_NOT_ASYNC;

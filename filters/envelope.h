@@ -13,6 +13,7 @@ enum payload_hook {
 struct envelope {
 	struct slice id, source_id, source_host; /* UTF-8 in the arena, trimmed; empty if absent */
 	struct slice schema_version, reply_compression;
+	struct slice endpoint; /* set as soon as it was read, whatever doubt comes of it */
 	enum payload_hook hook;
 	uint64_t offset, length; /* of the body within the uncompressed payload */
 };

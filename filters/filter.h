@@ -55,7 +55,8 @@ struct reply_key {
 
 struct verdict {
 	enum filter_action action;
-	enum doubt doubt;	/* with FILTER_PASS */
+	enum doubt doubt;      /* with FILTER_PASS */
+	struct slice endpoint; /* TargetEndpoint, also with FILTER_PASS; empty if it was not read */
 	struct finding finding; /* with FILTER_ABSORB */
 	struct reply_key reply; /* with FILTER_ABSORB */
 };

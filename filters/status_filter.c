@@ -191,7 +191,7 @@ static enum doubt recognise(const struct status_filter *f, const struct http_hea
 			    struct slice body, struct arena *scratch, struct verdict *v)
 {
 	struct slice boundary, parts[2], text;
-	struct envelope e;
+	struct envelope e = {0};
 	struct status s;
 	enum doubt doubt;
 
@@ -200,6 +200,7 @@ static enum doubt recognise(const struct status_filter *f, const struct http_hea
 	doubt = multipart_split(body, boundary, parts);
 	if (doubt == DOUBT_NONE)
 		doubt = envelope_read(f, parts[0], scratch, &e);
+	v->endpoint = e.endpoint;
 	if (doubt == DOUBT_NONE)
 		doubt = open_payload(f, &e, parts[1], scratch, &text);
 	if (doubt == DOUBT_NONE)

@@ -189,6 +189,32 @@ static void test_inspect_each_doubt_by_name(void **state)
 	}
 }
 
+/* Who paces what is forwarded wants to know for whom it is. */
+static void test_inspect_tells_the_endpoint_of_what_passes(void **state)
+{
+	static const struct {
+		struct try_msg m;
+		const char *endpoint;
+	} cases[] = {
+		{{0}, "StatusReceiver"},
+		{{.endpoint = "<TargetEndpoint> MP_DdrEndpoint </TargetEndpoint>"},
+		 "MP_DdrEndpoint"},
+		{{.status = "<Status>"}, "StatusReceiver"},
+		{{.content_type = "text/plain"}, ""},
+		{{.endpoint = ""}, ""},
+	};
+	struct status_filter f = try_filter();
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct try_run r;
+
+		try_message(&r, &f, &cases[i].m);
+		assert_true(slice_eq(r.v.endpoint, slice_str(cases[i].endpoint)));
+		try_done(&r);
+	}
+}
+
 static void test_doubt_table_each_row_has_a_case(void **state)
 {
 	bool has_case[DOUBT_COUNT] = {[DOUBT_INFLATE_LIMIT] = true, [DOUBT_NO_ROOM] = true};
@@ -415,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_interest_length_at_its_limit),
 		cmocka_unit_test(test_interest_others_left_alone),
 		cmocka_unit_test(test_inspect_each_doubt_by_name),
+		cmocka_unit_test(test_inspect_tells_the_endpoint_of_what_passes),
 		cmocka_unit_test(test_doubt_table_each_row_has_a_case),
 		cmocka_unit_test(test_inspect_inflated_at_its_limit),
 		cmocka_unit_test(test_inspect_scratch_full_passed),
