@@ -45,6 +45,7 @@ struct exchange {
 	bool is_received;   /* counted, and a fate is owed */
 	bool is_recognised; /* by a filter, and counted */
 	bool must_remember; /* recognised but forwarded: a retry of it must not be counted */
+	bool was_recent;    /* it, or an earlier try, may be recorded already */
 	bool is_sample;	    /* its reply teaches the acknowledgement */
 	bool is_buffered;   /* its bytes are in the connection's buffer from the head on */
 	bool is_read;	    /* request body read to its end */

@@ -4,6 +4,7 @@
 #include "proxy/base/metrics.h"
 #include "proxy/base/siphash.h"
 #include "proxy/core/exchange.h"
+#include "proxy/core/recent.h"
 
 #include <stdlib.h>
 
@@ -62,6 +63,16 @@ static bool is_enforced(const struct exchange *x)
 	return (int64_t)(siphash(&key, x->client) % 100) < conf->enforce_percent;
 }
 
+/* Opened with the first message, so after any fork. */
+static struct recent *recent(const struct exchange *x)
+{
+	static struct recent *r;
+
+	if (r == NULL)
+		r = recent_open(x->w->conf->state);
+	return r;
+}
+
 /* Answer from the store: the one place where an absorbed message is acknowledged. */
 static void on_recorded(struct record *r, enum store_rc rc)
 {
@@ -90,12 +101,14 @@ static void on_recorded(struct record *r, enum store_rc rc)
 		return;
 	}
 	x->state = EXCH_HOLD;
+	if (rc == STORE_REFUSED && !x->was_recent)
+		recent_drop(recent(x), recent_key(x->client, r->digest));
 	if (x->c == NULL) {
 		exch_end(x, FATE_ABORTED, REASON_CLIENT_GONE);
 		return;
 	}
-	if (rc == STORE_UNKNOWN) {
-		/* Perhaps recorded: forwarding it as well could count it twice. */
+	if (rc == STORE_UNKNOWN || x->was_recent) {
+		/* Perhaps recorded, now or before: forwarding it as well could count it twice. */
 		exch_refuse(x, REASON_IN_DOUBT);
 		return;
 	}
@@ -118,6 +131,7 @@ static void record(struct exchange *x)
 	FAILPOINT("message_whole");
 	/* The store has its own deadline; this one is never reached. */
 	x->deadline_ms = INT64_MAX;
+	recent_put(recent(x), recent_key(x->client, r->digest));
 	store_add(x->w->store, r);
 }
 
@@ -158,6 +172,12 @@ static void act_on(struct exchange *x)
 	bool may_absorb = is_enforced(x);
 
 	x->must_remember = may_absorb;
+	x->was_recent =
+		may_absorb && recent_has(recent(x), recent_key(x->client, x->record.digest));
+	if (x->was_recent && !store_is_ready(x->w->store)) {
+		exch_refuse(x, REASON_IN_DOUBT);
+		return;
+	}
 	switch (ack_choose(x->w->ack, &x->ack_key, &template)) {
 	case ACK_REPLAY:
 		if (!may_absorb) {
