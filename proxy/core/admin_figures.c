@@ -30,7 +30,7 @@ static int64_t imbalance_of(const struct metrics *m)
 {
 	return m->v[M_RECEIVED] -
 	       (m->v[M_PASSED] + m->v[M_ABSORBED_UNIQUE] + m->v[M_ABSORBED_DUPLICATE] +
-		m->v[M_REFUSED] + m->v[M_ABORTED] + m->v[M_IN_FLIGHT]);
+		m->v[M_ABSORBED_JOURNAL] + m->v[M_REFUSED] + m->v[M_ABORTED] + m->v[M_IN_FLIGHT]);
 }
 
 static void read_slot(const struct metrics *from, struct metrics *to, unsigned n_reads)
@@ -136,7 +136,8 @@ void figures_read(const struct admin *a, struct figures *f)
 	f->is_ready = strcmp(f->readiness, "ok") == 0;
 	read_slots(&a->env, &f->sum);
 	f->imbalance = imbalance_of(&f->sum);
-	f->absorbed = f->sum.v[M_ABSORBED_UNIQUE] + f->sum.v[M_ABSORBED_DUPLICATE];
+	f->absorbed = f->sum.v[M_ABSORBED_UNIQUE] + f->sum.v[M_ABSORBED_DUPLICATE] +
+		      f->sum.v[M_ABSORBED_JOURNAL];
 	/* Each summary that arrived has cost a file. */
 	f->avoided = f->absorbed - f->sum.v[M_SUM_DELIVERED];
 	if (f->avoided < 0)
@@ -193,6 +194,9 @@ static void judge_store(const struct admin *a, const struct figures *f, struct f
 
 	if (!f->is_store_ready)
 		add(out, "Redis can't be recorded to, so messages are forwarded: %s.",
+		    f->store_state);
+	else if (v[M_STORE_UP] == 0 && a->env.conf->durability == DURABLE_JOURNAL)
+		add(out, "Redis is away; messages are acknowledged from the journal: %s.",
 		    f->store_state);
 	else if (v[M_STORE_UP] == 0)
 		add(out, "A worker can't record to Redis; it forwards its messages.");

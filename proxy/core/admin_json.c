@@ -44,12 +44,13 @@ static json_t *traffic(const struct figures *f)
 	const int64_t *v = f->sum.v;
 
 	return json_pack(
-		"{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "identity",
-		"received = passed + absorbed_unique + absorbed_duplicate + refused + aborted + "
-		"in_flight",
+		"{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "identity",
+		"received = passed + absorbed_unique + absorbed_duplicate + absorbed_journal + "
+		"refused + aborted + in_flight",
 		"received", (json_int_t)v[M_RECEIVED], "passed", (json_int_t)v[M_PASSED],
 		"absorbed_unique", (json_int_t)v[M_ABSORBED_UNIQUE], "absorbed_duplicate",
-		(json_int_t)v[M_ABSORBED_DUPLICATE], "refused", (json_int_t)v[M_REFUSED], "aborted",
+		(json_int_t)v[M_ABSORBED_DUPLICATE], "absorbed_journal",
+		(json_int_t)v[M_ABSORBED_JOURNAL], "refused", (json_int_t)v[M_REFUSED], "aborted",
 		(json_int_t)v[M_ABORTED], "in_flight", (json_int_t)v[M_IN_FLIGHT], "imbalance",
 		(json_int_t)f->imbalance, "is_balanced", f->imbalance == 0);
 }

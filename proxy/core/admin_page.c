@@ -313,6 +313,7 @@ void admin_put_ledger_text(const struct admin *a, const struct figures *f, struc
 	put_line(out, "-", "passed", v[M_PASSED]);
 	put_line(out, "-", "absorbed, unique", v[M_ABSORBED_UNIQUE]);
 	put_line(out, "-", "absorbed, duplicate", v[M_ABSORBED_DUPLICATE]);
+	put_line(out, "-", "absorbed, journal alone", v[M_ABSORBED_JOURNAL]);
 	put_line(out, "-", "refused", v[M_REFUSED]);
 	put_line(out, "-", "aborted", v[M_ABORTED]);
 	put_line(out, "-", "in flight", v[M_IN_FLIGHT]);

@@ -48,7 +48,7 @@ static enum exit_code start_alone(struct alone *a, const struct conf *conf)
 	a->base = event_base_new();
 	if (a->base == NULL)
 		return EXIT_RUNTIME;
-	rc = worker_open(&a->worker, a->base, conf, a->listen_fd);
+	rc = worker_open(&a->worker, a->base, conf, 0, a->listen_fd);
 	if (rc < 0)
 		return rc == -EINVAL || rc == -ENOENT ? EXIT_CONFIG : EXIT_RUNTIME;
 	return host_start(&a->host, a->base, a->worker.store);

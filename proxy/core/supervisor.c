@@ -64,7 +64,7 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned i, pid_t parent
 	base = event_base_new();
 	if (base == NULL)
 		_exit(EXIT_RUNTIME);
-	rc = worker_open(&w, base, s->conf, s->children[i].listen_fd);
+	rc = worker_open(&w, base, s->conf, i, s->children[i].listen_fd);
 	if (rc < 0)
 		_exit(rc == -EINVAL || rc == -ENOENT ? EXIT_CONFIG : EXIT_RUNTIME);
 	term = evsignal_new(base, SIGTERM, in_worker_stop, &w);

@@ -34,7 +34,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (w->listener != NULL)
 		listener_tick(w->listener);
 	metric_set(M_ACK_TEMPLATES, ack_count(w->ack));
-	metric_set(M_STORE_UP, store_is_ready(w->store));
+	metric_set(M_STORE_UP, store_is_redis_up(w->store));
 }
 
 static void on_accepted(void *arg, int fd, const struct address *from)
@@ -160,6 +160,8 @@ static int open_parts(struct worker *w)
 	if (rc == 0)
 		rc = store_open(&w->store, w->base, w->conf);
 	if (rc == 0)
+		rc = store_use_journal(w->store, w->number);
+	if (rc == 0)
 		rc = ack_open(&w->ack, w->conf);
 	if (rc < 0)
 		return rc;
@@ -167,12 +169,13 @@ static int open_parts(struct worker *w)
 	return flush_open(&w->flush, w->store, w->conf, &w->identity, &env, w->owner);
 }
 
-int worker_open(struct worker *w, struct event_base *base, const struct conf *conf, int listen_fd)
+int worker_open(struct worker *w, struct event_base *base, const struct conf *conf, unsigned number,
+		int listen_fd)
 {
 	struct timeval period = {.tv_usec = TICK_US};
 	int rc;
 
-	*w = (struct worker){.conf = conf, .base = base};
+	*w = (struct worker){.conf = conf, .base = base, .number = number};
 	TAILQ_INIT(&w->waiting);
 	TAILQ_INIT(&w->spare);
 	TAILQ_INIT(&w->posts);

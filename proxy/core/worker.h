@@ -30,6 +30,7 @@ TAILQ_HEAD(post_list, post);
 
 struct worker {
 	const struct conf *conf;
+	unsigned number; /* from 0; a worker that is started again has the same */
 	struct event_base *base;
 	struct event *tick;
 	struct listener *listener;
@@ -61,7 +62,7 @@ struct worker {
  * Build everything of a worker on base. listen_fd is borrowed. redis_conf is conf with
  * the address of the store. 0 or -errno after a log line.
  */
-int worker_open(struct worker *w, struct event_base *base, const struct conf *conf,
+int worker_open(struct worker *w, struct event_base *base, const struct conf *conf, unsigned number,
 		int listen_fd) MUSTUSE;
 void worker_close(struct worker *w);
 

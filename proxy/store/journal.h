@@ -114,6 +114,7 @@ void journal_replay_begin(struct journal *j, bool is_all);
  * that some were refused). Records older than conf's window come not out of here: they are
  * counted in journal_stats and logged, and their file is kept under the name *.old.
  * Damage is logged, counted, and the damaged file kept under the name *.bad.
+ * -EAGAIN: much was passed over and none found yet, call again after others had their turn;
  * -ENOMEM, or -errno if a segment cannot be opened (the pass stays where it is).
  */
 int journal_replay_next(struct journal *j, struct journal_record *v, unsigned max) MUSTUSE;

@@ -3,6 +3,10 @@
 #include <errno.h>
 #include <inttypes.h>
 
+enum {
+	STEPS_MAX = 8192, /* over records that Redis has: some milliseconds */
+};
+
 static bool is_applied(const struct journal_segment *s)
 {
 	return s->is_counted && s->n_applied == s->n;
@@ -180,11 +184,13 @@ static int step(struct journal *j, struct journal_record *r, bool may_move)
 
 int journal_replay_next(struct journal *j, struct journal_record *v, unsigned max)
 {
-	unsigned n = 0;
+	unsigned n = 0, n_steps = 0;
 	int rc;
 
 	OBJ_CHECK(j, JOURNAL_MAGIC);
 	while (n < max && j->at != NULL) {
+		if (n_steps++ >= STEPS_MAX)
+			return n > 0 ? (int)n : -EAGAIN;
 		rc = step(j, &v[n], n == 0);
 		if (rc < 0)
 			return n > 0 ? (int)n : rc;

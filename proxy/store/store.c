@@ -41,9 +41,14 @@ uint64_t record_digest(struct slice message_id)
 
 /* --- rounds ------------------------------------------------------------------------- */
 
-bool store_may_absorb(const struct store *s)
+bool store_is_fit(const struct store *s)
 {
 	return !s->is_closing && link_is_up(s->link) && s->is_durable && s->is_ours;
+}
+
+bool store_may_absorb(const struct store *s)
+{
+	return store_is_fit(s) && !store_journal_is_restoring(s);
 }
 
 void store_kick(struct store *s)
@@ -57,15 +62,74 @@ static void count_pending(struct store *s, int64_t n)
 	metric_set(M_STORE_PENDING, s->n_pending);
 }
 
-/* Answer all of a list, which nobody else may reach meanwhile: done() may add again. */
-static void answer_records(struct store *s, struct record_list *list, enum store_rc rc)
+static void answer(struct store *s, struct record *r, enum store_rc rc)
+{
+	count_pending(s, -1);
+	r->done(r, rc);
+}
+
+/* Which of a call's records were new Redis does not say, only how many. */
+static void count_recorded(struct store *s, const struct record *r, bool is_acknowledged)
+{
+	enum metric m = M_ABSORBED_DUPLICATE;
+
+	if (r->is_seen_only)
+		return;
+	if (s->n_new > 0) {
+		s->n_new--;
+		m = M_ABSORBED_UNIQUE;
+	} else {
+		s->n_repeated--;
+	}
+	if (is_acknowledged)
+		metric_add(m, 1);
+}
+
+/* With a journal: answered when both have spoken. What the journal has is not forwarded. */
+static void settle(struct store *s, struct record *r)
+{
+	if (!r->is_answered || !r->is_synced)
+		return;
+	if (r->is_recorded) {
+		count_recorded(s, r, !r->is_lost);
+	} else if (!r->is_lost) {
+		metric_add(M_ABSORBED_JOURNAL, !r->is_seen_only);
+		store_journal_left(s);
+	}
+	answer(s, r, r->is_lost ? STORE_UNKNOWN : STORE_OK);
+}
+
+void store_record_synced(struct store *s, struct record *r, bool is_on_disk)
+{
+	r->is_synced = true;
+	r->is_lost = !is_on_disk;
+	settle(s, r);
+}
+
+/* Redis has spoken of r. */
+static void redis_answered(struct store *s, struct record *r, enum store_rc rc)
+{
+	if (s->journal == NULL) {
+		if (rc == STORE_OK)
+			count_recorded(s, r, true);
+		answer(s, r, rc);
+		return;
+	}
+	r->is_answered = true;
+	r->is_recorded = rc == STORE_OK;
+	if (r->is_recorded)
+		store_journal_recorded(s, r);
+	settle(s, r);
+}
+
+/* All of a list, which nobody else may reach meanwhile: done() may add again. */
+static void redis_answered_all(struct store *s, struct record_list *list, enum store_rc rc)
 {
 	struct record *r;
 
 	while ((r = STAILQ_FIRST(list)) != NULL) {
 		STAILQ_REMOVE_HEAD(list, link);
-		count_pending(s, -1);
-		r->done(r, rc);
+		redis_answered(s, r, rc);
 	}
 }
 
@@ -73,43 +137,65 @@ static void refuse_queued(struct store *s)
 {
 	for (unsigned k = 0; k < s->n_shards; k++) {
 		struct record_list list = STAILQ_HEAD_INITIALIZER(list);
+		struct record_queue *q = &s->shards[k].queue;
 
-		STAILQ_CONCAT(&list, &s->shards[k].queue);
-		s->n_queued -= s->shards[k].n_queued;
-		s->shards[k].n_queued = 0;
-		answer_records(s, &list, STORE_REFUSED);
+		STAILQ_CONCAT(&list, &q->list);
+		s->n_queued -= q->n;
+		q->n = 0;
+		redis_answered_all(s, &list, STORE_REFUSED);
 	}
+}
+
+static void refuse_rejected(struct store *s)
+{
+	struct record_list list = STAILQ_HEAD_INITIALIZER(list);
+	struct record *r;
+
+	STAILQ_CONCAT(&list, &s->rejected);
+	while ((r = STAILQ_FIRST(&list)) != NULL) {
+		STAILQ_REMOVE_HEAD(&list, link);
+		answer(s, r, STORE_REFUSED);
+	}
+}
+
+int64_t store_count_new(int64_t answered, unsigned n_counted)
+{
+	if (answered < 0)
+		return 0;
+	return answered > n_counted ? n_counted : answered;
 }
 
 static void finish_absorb(struct call *c, enum store_rc rc, const redisReply *reply)
 {
 	struct store *s = c->s;
 	struct record_list list = STAILQ_HEAD_INITIALIZER(list);
-	int64_t n_new, n_counted = c->n_counted;
+	int64_t n_new;
 
 	if (rc == STORE_OK && reply->type != REDIS_REPLY_INTEGER)
 		rc = STORE_UNKNOWN;
 	FAILPOINT("absorb_answered");
 	if (rc == STORE_OK) {
-		n_new = reply->integer;
-		metric_add(M_ABSORBED_UNIQUE, n_new);
-		metric_add(M_ABSORBED_DUPLICATE, n_counted - n_new);
+		n_new = store_count_new(reply->integer, c->n_counted);
+		s->n_new += n_new;
+		s->n_repeated += c->n_counted - n_new;
 	}
 	STAILQ_CONCAT(&list, &c->records);
 	call_free(c);
 	s->n_round--;
-	if (s->n_round == 0 && s->n_queued > 0)
+	/* The next round, or a pass that waits for the end of this one. */
+	if (s->n_round == 0 && (s->n_queued > 0 || s->journal != NULL))
 		store_kick(s);
-	answer_records(s, &list, rc);
+	redis_answered_all(s, &list, rc);
 }
 
-/* Move records from the queue of a shard into a call: those that fit. */
-static void take_records(struct shard *sh, struct call *c, int64_t *first_ms, int64_t *last_ms)
+/* Move records from a queue into a call: those that fit. */
+static void take_records(struct record_queue *q, struct call *c, int64_t *first_ms,
+			 int64_t *last_ms)
 {
 	struct record *r;
 	size_t bytes = 0;
 
-	while (c->n_records < CALL_RECORDS && (r = STAILQ_FIRST(&sh->queue)) != NULL) {
+	while (c->n_records < CALL_RECORDS && (r = STAILQ_FIRST(&q->list)) != NULL) {
 		if (c->n_records == 0)
 			*first_ms = *last_ms = r->at_ms;
 		else if (r->at_ms > *first_ms + CALL_SPAN_MS || r->at_ms < *last_ms - CALL_SPAN_MS)
@@ -121,11 +207,11 @@ static void take_records(struct shard *sh, struct call *c, int64_t *first_ms, in
 		if (r->at_ms > *last_ms)
 			*last_ms = r->at_ms;
 		bytes += r->raw.n;
-		STAILQ_REMOVE_HEAD(&sh->queue, link);
+		STAILQ_REMOVE_HEAD(&q->list, link);
 		STAILQ_INSERT_TAIL(&c->records, r, link);
 		c->n_records++;
 		c->n_counted += !r->is_seen_only;
-		sh->n_queued--;
+		q->n--;
 	}
 }
 
@@ -153,17 +239,17 @@ static int64_t keep_s(const struct store *s)
 	return s->conf->window_ms * 3 / 1000;
 }
 
-static bool send_absorb(struct store *s, struct shard *sh)
+bool store_send_records(struct store *s, struct shard *sh, struct record_queue *q,
+			call_finish_fn *finish)
 {
-	struct call *c = call_new(s, finish_absorb);
+	struct call *c = call_new(s, finish);
 	int64_t first_ms = 0, last_ms = 0;
 	const struct record *r;
 	unsigned n_raw = 0;
 
 	if (c == NULL)
 		return false;
-	take_records(sh, c, &first_ms, &last_ms);
-	s->n_queued -= c->n_records;
+	take_records(q, c, &first_ms, &last_ms);
 	STAILQ_FOREACH (r, &c->records, link)
 		n_raw += carries_raw(r);
 	call_begin(c, "absorb", sh, 4 + (size_t)c->n_records * 3 + (size_t)n_raw * 2);
@@ -178,17 +264,26 @@ static bool send_absorb(struct store *s, struct shard *sh)
 			resp_bulk(&c->cmd, r->client);
 			resp_bulk(&c->cmd, r->raw);
 		}
-	s->n_round++;
 	metric_add(M_STORE_RECORDS, c->n_records);
 	call_send(c);
 	FAILPOINT("absorb_send");
 	return true;
 }
 
+static bool send_queue(struct store *s, struct shard *sh)
+{
+	unsigned n = sh->queue.n;
+	bool is_sent = store_send_records(s, sh, &sh->queue, finish_absorb);
+
+	s->n_queued -= n - sh->queue.n;
+	s->n_round += is_sent;
+	return is_sent;
+}
+
 static void start_round(struct store *s)
 {
 	for (unsigned k = 0; k < s->n_shards && s->n_queued > 0; k++)
-		if (s->shards[k].n_queued > 0 && !send_absorb(s, &s->shards[k]))
+		if (s->shards[k].queue.n > 0 && !send_queue(s, &s->shards[k]))
 			break;
 	if (s->n_round == 0)
 		refuse_queued(s); /* no memory for a single call */
@@ -209,26 +304,33 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 		metric_add(M_STORE_ERRORS, 1);
 		c->finish(c, STORE_REFUSED, NULL);
 	}
-	if (s->n_queued == 0)
-		return;
-	if (!store_may_absorb(s))
+	refuse_rejected(s);
+	if (s->n_queued > 0 && !store_may_absorb(s))
 		refuse_queued(s);
-	else if (s->n_round == 0)
+	else if (s->n_queued > 0 && s->n_round == 0)
 		start_round(s);
+	store_journal_replay(s);
 }
 
 void store_add(struct store *s, struct record *r)
 {
-	struct shard *sh = &s->shards[shard_of_client(r->client, s->n_shards)];
+	struct record_queue *q = &s->shards[shard_of_client(r->client, s->n_shards)].queue;
 
-	STAILQ_INSERT_TAIL(&sh->queue, r, link);
-	sh->n_queued++;
-	s->n_queued++;
 	count_pending(s, 1);
+	r->is_answered = r->is_recorded = r->is_synced = r->is_lost = false;
+	if (s->journal != NULL && (s->is_closing || !store_journal_keep(s, r))) {
+		STAILQ_INSERT_TAIL(&s->rejected, r, link);
+		store_kick(s);
+		return;
+	}
+	STAILQ_INSERT_TAIL(&q->list, r, link);
+	q->n++;
+	s->n_queued++;
 }
 
 void store_commit(struct store *s)
 {
+	store_journal_commit(s);
 	if (s->n_queued == 0 || s->n_round > 0)
 		return;
 	if (store_may_absorb(s))
@@ -259,22 +361,42 @@ void store_tick(struct store *s)
 	OBJ_CHECK(s, STORE_MAGIC);
 	link_tick(s->link);
 	store_check_tick(s);
+	store_journal_tick(s);
 	if (s->n_queued > 0 && s->n_round == 0)
 		store_kick(s);
 }
 
+bool store_is_redis_up(const struct store *s)
+{
+	return store_may_absorb(s);
+}
+
 bool store_is_ready(const struct store *s)
 {
-	return store_may_absorb(s) && s->n_pending < s->conf->redis_max_pending;
+	if (s->n_pending >= s->conf->redis_max_pending)
+		return false;
+	if (s->journal == NULL)
+		return store_may_absorb(s);
+	return !s->is_closing && !s->is_foreign && store_journal_why_not(s) == NULL;
 }
 
 const char *store_state(const struct store *s)
 {
-	if (s->why[0] != '\0')
-		return s->why;
-	if (s->n_pending >= s->conf->redis_max_pending)
+	static char text[STORE_WHY_BYTES + 80];
+	const char *why = s->journal != NULL ? store_journal_why_not(s) : NULL;
+
+	if (why != NULL)
+		return why;
+	if (s->n_pending >= s->conf->redis_max_pending && s->why[0] == '\0')
 		return "too many messages wait for Redis (redis.max_pending)";
-	return "ok";
+	if (s->journal == NULL || s->is_foreign)
+		return s->why[0] != '\0' ? s->why : "ok";
+	if (s->why[0] == '\0')
+		return store_journal_is_restoring(s) ? "Redis is another one than before: the "
+						       "journal is replayed to it first"
+						     : "ok";
+	snprintf(text, sizeof(text), "%s; messages are acknowledged from the journal", s->why);
+	return text;
 }
 
 unsigned store_n_shards(const struct store *s)
@@ -314,7 +436,8 @@ static int make_shards(struct store *s)
 		struct shard *sh = &s->shards[k];
 
 		memcpy(sh->tag, tags[k], sizeof(sh->tag));
-		STAILQ_INIT(&sh->queue);
+		STAILQ_INIT(&sh->queue.list);
+		STAILQ_INIT(&sh->again.list);
 		strbuf_init(&sh->key, 256);
 		strbuf_printf(&sh->key, "%s:{%s}", s->conf->redis_prefix, sh->tag);
 		if (!strbuf_ok(&sh->key))
@@ -330,6 +453,7 @@ static void store_free(struct store *s)
 		strbuf_fini(&s->shards[k].key);
 	free(s->shards);
 	store_calls_fini(s);
+	free(s->journal);
 	if (s->kick != NULL)
 		event_free(s->kick);
 	s->magic = 0;
@@ -366,6 +490,7 @@ int store_open(struct store **out, struct event_base *base, const struct conf *c
 	s->base = base;
 	STAILQ_INIT(&s->dead);
 	STAILQ_INIT(&s->spare);
+	STAILQ_INIT(&s->rejected);
 	snprintf(s->why, sizeof(s->why), "connecting to Redis");
 	s->kick = event_new(base, -1, 0, on_kick, s);
 	env = (struct link_env){.arg = s, .up = on_link_up, .down = on_link_down};
@@ -392,12 +517,15 @@ void store_close(struct store *s)
 	s->is_closing = true;
 	link_close(s->link);
 	/* What is answered may ask again: also that is refused. */
-	while (!STAILQ_EMPTY(&s->dead) || s->n_queued > 0) {
+	while (!STAILQ_EMPTY(&s->dead) || !STAILQ_EMPTY(&s->rejected) || s->n_queued > 0) {
 		while ((c = STAILQ_FIRST(&s->dead)) != NULL) {
 			STAILQ_REMOVE_HEAD(&s->dead, entry);
 			c->finish(c, STORE_REFUSED, NULL);
 		}
+		refuse_rejected(s);
 		refuse_queued(s);
 	}
+	store_journal_close(s);
+	refuse_rejected(s);
 	store_free(s);
 }

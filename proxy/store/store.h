@@ -38,6 +38,14 @@ struct record {
 	bool is_seen_only; /* the upstream has this message itself: remember the ID, count nothing
 			    */
 	void (*done)(struct record *r, enum store_rc rc);
+
+	/* The store's while it holds the record. */
+	STAILQ_ENTRY(record) sync_link;
+	uint64_t seq;	  /* in the journal */
+	bool is_answered; /* Redis has recorded it, or will not for now */
+	bool is_recorded;
+	bool is_synced; /* the journal is done with it */
+	bool is_lost;	/* and could not write it */
 };
 
 /* The digest that dedupe compares, the same on every instance. */
@@ -49,17 +57,29 @@ uint64_t record_digest(struct slice message_id);
  * 0, -EINVAL (address), -ENOMEM.
  */
 int store_open(struct store **out, struct event_base *base, const struct conf *conf) MUSTUSE;
+/*
+ * Where durability = journal: keep the journal of this worker (its number, from 0), which no other
+ * process may have. Before the first store_add(); without it records rest on Redis alone. A
+ * journal that cannot be opened is tried again, with the store not ready meanwhile.
+ * 0, -EINVAL (path too long), -ENOMEM.
+ */
+int store_use_journal(struct store *s, unsigned worker) MUSTUSE;
 /* Drops the link; every call still open is answered STORE_UNKNOWN (or STORE_REFUSED if unsent). */
 void store_close(struct store *s);
 
-/* May records be added now? Connected, checked, not over redis.max_pending. */
+/*
+ * May records be added now? Not over redis.max_pending, and: without a journal, Redis is
+ * connected and checked; with one, the journal is in order and Redis has not lost its data.
+ */
 bool store_is_ready(const struct store *s);
-/* In words for an operator, why not (or "ok"). */
+/* Is Redis recording? With a journal it need not be. */
+bool store_is_redis_up(const struct store *s);
+/* In words for an operator: "ok", or what is wrong, also where the journal bridges it. */
 const char *store_state(const struct store *s);
 
 /* Queue a record; it is sent by store_commit(). Only while store_is_ready(). */
 void store_add(struct store *s, struct record *r);
-/* End of a turn: start a round if none is under way. */
+/* End of a turn: let the journal write; start a round if none is under way. */
 void store_commit(struct store *s);
 /* Every 100 ms: deadlines, reconnects, checks. */
 void store_tick(struct store *s);

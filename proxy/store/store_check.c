@@ -26,8 +26,9 @@ static void not_ready(struct store *s, const char *why)
 	if (strcmp(s->said, s->why) == 0)
 		return;
 	memcpy(s->said, s->why, sizeof(s->said));
-	log_line(LOG_ERROR, "redis_not_ready",
-		 "reason=\"%s\" effect=\"messages are forwarded, none is absorbed\"", s->why);
+	log_line(LOG_ERROR, "redis_not_ready", "reason=\"%s\" effect=\"%s\"", s->why,
+		 store_is_ready(s) ? "messages are acknowledged from the journal"
+				   : "messages are forwarded, none is absorbed");
 }
 
 static void check_failed_with(struct store *s, const char *why)
@@ -37,6 +38,29 @@ static void check_failed_with(struct store *s, const char *why)
 	not_ready(s, why);
 }
 
+static bool has_changed(char *known, size_t room, const char *now)
+{
+	bool has = known[0] != '\0' && now[0] != '\0' && strcmp(known, now) != 0;
+
+	if (now[0] != '\0')
+		snprintf(known, room, "%s", now);
+	return has;
+}
+
+/* After a restart or a failover the last seconds may be missing: the journal has them. */
+static void compare_instance(struct store *s)
+{
+	bool is_other = has_changed(s->run_id, sizeof(s->run_id), s->facts.run_id);
+
+	is_other |= has_changed(s->replid, sizeof(s->replid), s->facts.replid);
+	if (!is_other || s->journal == NULL)
+		return;
+	log_line(LOG_WARN, "redis_is_another",
+		 "run_id=%.40s replid=%.40s effect=\"the journal is replayed whole first\"",
+		 s->run_id, s->replid);
+	store_journal_restore(s);
+}
+
 static void check_passed(struct store *s)
 {
 	bool was_ready = s->why[0] == '\0';
@@ -44,6 +68,8 @@ static void check_passed(struct store *s)
 	s->check = CHECK_IDLE;
 	s->next_check_ms = clock_mono_ms() + CHECK_PERIOD_MS;
 	s->is_durable = s->is_ours = true;
+	s->is_foreign = false;
+	compare_instance(s);
 	s->why[0] = s->said[0] = '\0';
 	if (was_ready)
 		return;
@@ -216,6 +242,7 @@ static void on_meta(void *arg, const redisReply *reply)
 	judge_meta(s, reply, why, sizeof(why));
 	if (why[0] != '\0') {
 		s->is_ours = false;
+		s->is_foreign = true;
 		check_failed_with(s, why);
 		return;
 	}

@@ -16,6 +16,8 @@ struct redis_facts {
 	char aof_enabled[4]; /* of INFO: 0 or 1 */
 	char aof_write[8];   /* aof_last_write_status */
 	char policy[24];     /* maxmemory-policy */
+	/* Which process it is, and which history of data it has. */
+	char run_id[48], replid[48];
 	/* Of CONFIG GET, which an ACL may forbid. */
 	char appendonly[4], appendfsync[12], no_fsync_on_rewrite[4], intset_entries[12];
 };

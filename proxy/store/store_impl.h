@@ -2,6 +2,7 @@
  * The inside of a store, for the store_*.c files only.
  *
  * store.c	  life, records and rounds
+ * store_journal.c what is kept on our own disk, and its replay
  * store_call.c	  one call: its bytes, its answer, whom an error acquits
  * store_verbs.c  lease, seal, outbox, settle and the rest: answers as values
  * store_query.c  what people ask: windows, a client, a rule
@@ -16,6 +17,7 @@
 #include "proxy/store/shard.h"
 #include "proxy/store/store.h"
 #include "proxy/store/store_check.h"
+#include "proxy/store/store_journal.h"
 
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
@@ -43,11 +45,16 @@ struct call {
 };
 STAILQ_HEAD(call_list, call);
 
+struct record_queue {
+	struct record_list list;
+	unsigned n;
+};
+
 struct shard {
 	char tag[SHARD_TAG_BYTES];
-	struct strbuf key; /* "prefix:{tag}" */
-	struct record_list queue;
-	unsigned n_queued;
+	struct strbuf key;	   /* "prefix:{tag}" */
+	struct record_queue queue; /* live ones */
+	struct record_queue again; /* from the journal; empty between turns */
 };
 
 struct store {
@@ -58,9 +65,15 @@ struct store {
 	struct event *kick; /* answers what cannot be sent, starts the next round */
 	struct shard *shards;
 	unsigned n_shards;
-	int64_t n_queued, n_pending; /* records: waiting; waiting or sent */
-	unsigned n_round;	     /* calls of the round under way */
-	struct call_list dead;	     /* to be refused by the next kick */
+	int64_t n_queued, n_pending;   /* records: waiting; waiting or sent */
+	unsigned n_round;	       /* calls of the round under way */
+	struct call_list dead;	       /* to be refused by the next kick */
+	struct record_list rejected;   /* the journal did not take them: likewise */
+	struct store_journal *journal; /* NULL: none */
+	/*
+	 * What Redis said of records in sum, not handed out to single ones yet: new, seen before.
+	 */
+	int64_t n_new, n_repeated;
 	struct call_list spare;
 	unsigned n_spare;
 	bool is_closing;
@@ -76,6 +89,10 @@ struct store {
 	struct redis_facts facts;
 	bool is_durable; /* the last check found what conf demands */
 	bool is_ours;	 /* and our data */
+	/* It holds somebody else's, or has lost ours: nothing more is promised until a check
+	 * passes. */
+	bool is_foreign;
+	char run_id[48], replid[48]; /* of the Redis that was last found fit */
 	bool is_library_sent, has_warned;
 	bool is_known;		    /* nonce was read from this Redis and must stay */
 	char nonce[33];		    /* of this deployment; empty until known */
@@ -85,8 +102,18 @@ struct store {
 };
 
 /* store.c */
+/* Connected, durable, and our data. */
+bool store_is_fit(const struct store *s);
+/* And has all that it ever had. */
 bool store_may_absorb(const struct store *s);
 void store_kick(struct store *s);
+/* Send the first records of q, as many as fit into a call. False: no memory. */
+bool store_send_records(struct store *s, struct shard *sh, struct record_queue *q,
+			call_finish_fn *finish);
+/* A count as Redis answered it, made possible. */
+int64_t store_count_new(int64_t answered, unsigned n_counted);
+/* The journal has r on disk, or could not write it. */
+void store_record_synced(struct store *s, struct record *r, bool is_on_disk);
 
 /* store_call.c */
 struct call *call_new(struct store *s, call_finish_fn *finish) MUSTUSE;

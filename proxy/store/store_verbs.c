@@ -24,7 +24,7 @@ void verb_commit(struct call *c, enum need need)
 {
 	struct store *s = c->s;
 
-	if (s->is_ours && (need == NEED_DATA || s->is_durable)) {
+	if (s->is_ours && (need == NEED_DATA || store_may_absorb(s))) {
 		call_send(c);
 		return;
 	}

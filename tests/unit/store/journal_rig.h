@@ -243,7 +243,7 @@ static inline unsigned rig_replay(struct rig *g, uint8_t *seen, bool is_applied)
 	unsigned total = 0;
 	int n;
 
-	while ((n = journal_replay_next(g->j, v, 37)) > 0) {
+	while ((n = journal_replay_next(g->j, v, 37)) > 0 || n == -EAGAIN) {
 		for (int i = 0; i < n; i++) {
 			/* The multiplier is odd: its inverse undoes rig_digest(). */
 			uint64_t k = v[i].digest * UINT64_C(0xf1de83e19937733d);
@@ -255,7 +255,7 @@ static inline unsigned rig_replay(struct rig *g, uint8_t *seen, bool is_applied)
 			if (is_applied)
 				journal_applied(g->j, v[i].seq);
 		}
-		total += (unsigned)n;
+		total += n > 0 ? (unsigned)n : 0;
 	}
 	assert_int_equal(n, 0);
 	return total;
