@@ -195,6 +195,7 @@ static enum doubt recognise(const struct status_filter *f, const struct http_hea
 	struct status s;
 	enum doubt doubt;
 
+	v->endpoint = slice_make("", 0);
 	if (!multipart_boundary(head->content_type, &boundary))
 		return DOUBT_NOT_MULTIPART;
 	doubt = multipart_split(body, boundary, parts);

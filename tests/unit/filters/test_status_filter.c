@@ -197,11 +197,14 @@ static void test_inspect_tells_the_endpoint_of_what_passes(void **state)
 		const char *endpoint;
 	} cases[] = {
 		{{0}, "StatusReceiver"},
+		{{.status = "<Report/>"}, "StatusReceiver"},
 		{{.endpoint = "<TargetEndpoint> MP_DdrEndpoint </TargetEndpoint>"},
 		 "MP_DdrEndpoint"},
-		{{.status = "<Status>"}, "StatusReceiver"},
-		{{.content_type = "text/plain"}, ""},
+		{{.more = "<ID/>"}, "StatusReceiver"},
+		{{.root = "<Report>"}, ""},
 		{{.endpoint = ""}, ""},
+		{{.epilogue = ""}, ""},
+		{{.content_type = "text/plain"}, ""},
 	};
 	struct status_filter f = try_filter();
 
@@ -210,7 +213,7 @@ static void test_inspect_tells_the_endpoint_of_what_passes(void **state)
 		struct try_run r;
 
 		try_message(&r, &f, &cases[i].m);
-		assert_true(slice_eq(r.v.endpoint, slice_str(cases[i].endpoint)));
+		try_expect_text(r.v.endpoint, cases[i].endpoint, "endpoint");
 		try_done(&r);
 	}
 }

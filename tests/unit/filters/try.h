@@ -302,6 +302,7 @@ static inline void try_ask_within(struct try_run *r, const struct status_filter 
 	struct http_head head = try_head(f, content_type, body.n);
 
 	*r = (struct try_run){.body = try_exact(body)};
+	memset(&r->v, 0xa5, sizeof(r->v)); /* it is the filter's to fill */
 	assert_int_equal(arena_init(&r->scratch, scratch), 0);
 	status_filter_ops.inspect(f, &head, slice_make(r->body, body.n), &r->scratch, &r->v);
 	assert_true((r->v.action == FILTER_ABSORB) == (r->v.doubt == DOUBT_NONE));
