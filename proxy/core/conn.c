@@ -184,14 +184,12 @@ bool conn_send(struct conn *c, const struct slice *v, unsigned n)
 	return true;
 }
 
-/* Everything has been written: close, waiting for a client that may still be sending. */
+/*
+ * Everything has been written. Whatever the client still sends, be it an idle line end,
+ * would be answered with a reset behind a close, and the answer lost (RFC 9112 9.6).
+ */
 static void finish_close(struct conn *c, enum reason why)
 {
-	if (!c->must_linger && iobuf_used(&c->s.in) == 0) {
-		conn_kill(c, why);
-		return;
-	}
-	/* A close with unread input would be a reset, and the answer lost (RFC 9112 9.6). */
 	shutdown(c->s.fd, SHUT_WR);
 	if (c->s.has_eof) {
 		conn_kill(c, why);

@@ -203,8 +203,8 @@ void exch_refuse(struct exchange *x, enum reason why)
 	}
 	x->keep_alive = x->is_received && x->is_read && x->keep_alive;
 	strbuf_reset(out);
-	emit_error(out, why, x->keep_alive, x->is_received && x->head.is_head, clock_http_date(),
-		   reason_table[why].status == 503 ? 5 : 0);
+	emit_error(out, why, x->keep_alive, x->reader.has_start && x->head.is_head,
+		   clock_http_date(), reason_table[why].status == 503 ? 5 : 0);
 	answer = strbuf_slice(out);
 	exch_consume(x);
 	if (!conn_send(c, &answer, 1))

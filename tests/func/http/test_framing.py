@@ -292,6 +292,18 @@ def test_F17_bytes_behind_a_closing_request_are_not_processed(weir, origin, firs
         assert [r.target for r in canary(weir, origin)] == [b"/1"]
 
 
+def test_F17_late_bytes_do_not_cost_the_answer(weir, origin):
+    origin.answer = lambda r: ok(b"x" * 50000) if r.target == b"/p" else echo(r)
+    with Client(weir.port) as c:
+        c.send(post(b"Connection: close\r\nContent-Length: 2\r\n", b"hi"))
+        origin.request()
+        canary(weir, origin)
+        for _ in range(2):  # a close would have been a reset by the second
+            c.send(b"\r\n")
+            canary(weir, origin)
+        assert len(c.response().body) == 50000 and c.is_closed()
+
+
 def test_F18_pipelined_requests_are_answered_in_order(weir, origin):
     raw = (b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n" + post(b"Content-Length: 5\r\n", b"GET /") +
            b"HEAD /3 HTTP/1.1\r\nHost: a\r\n\r\n" + chunked(b"5\r\n\r\nGET\r\n0\r\n\r\n") +

@@ -310,6 +310,15 @@ def test_L19_repeated_singleton_refused(weir, origin, name, value, word):
         refused_before(weir, origin, raw, 400, word)
 
 
+@pytest.mark.parametrize("fields", [b"A : b\r\n", b"Host: b\r\n", b"Content-Length: x\r\n",
+                                    b"Connection: Host\r\n", b"A: b\rc\r\n"])
+def test_R2_refusal_of_a_head_request_has_no_body(weir, origin, fields):
+    with Client(weir.port) as c:
+        c.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
+        assert c.response(is_head=True).status == 400
+        assert c.is_closed()
+
+
 def test_L20_unknown_fields_keep_their_order_and_bytes(weir, origin):
     sent = [(b"A", b"1"), (b"b", b"two words"), (b"A", b"3"), (b"X-Y", b""), (b"a", b"4, 5"),
             (b"CCMClientID", b"GUID:1"), (b"Cookie", b"a=b; c=d"), (b"Cookie", b"e=f"),
