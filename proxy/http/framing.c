@@ -319,6 +319,9 @@ enum reason framing_end_response(struct http_head *head, bool is_head)
 	if (why != REASON_NONE)
 		return why;
 	head->has_upgrade |= status == 101;
+	/* RFC 9110 8.6 forbids it to speak of a body: perhaps one follows (R7). */
+	if (status == 204 && head->framing != FRAMING_NONE)
+		head->keep_alive = false;
 	if (is_head || status < 200 || status == 204 || status == 304) {
 		head->framing = FRAMING_NONE;
 	} else if (!(present & (bit(FIELD_CONTENT_LENGTH) | bit(FIELD_TRANSFER_ENCODING)))) {

@@ -23,8 +23,7 @@ static void test_R2_no_body_whatever_the_lengths_say(void **state)
 		{TRY_RESPONSE_TO_HEAD, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"},
 		{TRY_RESPONSE_TO_HEAD, "HTTP/1.1 200 OK\r\n\r\n"},
 		{TRY_RESPONSE, "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n"},
-		{TRY_RESPONSE, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n"},
-		{TRY_RESPONSE, "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n"},
+		{TRY_RESPONSE, "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"},
 		{TRY_RESPONSE, "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"},
 		{TRY_RESPONSE, "HTTP/1.1 304 Not Modified\r\n\r\n"},
 	};
@@ -35,6 +34,23 @@ static void test_R2_no_body_whatever_the_lengths_say(void **state)
 		read_good(cases[i].kind, cases[i].text, &t);
 		assert_int_equal(t.head.framing, FRAMING_NONE);
 		assert_true(t.head.keep_alive);
+		try_free(&t);
+	}
+}
+
+static void test_R7_connection_of_204_with_a_body_is_not_kept(void **state)
+{
+	static const char *const cases[] = {
+		"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+		"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+	};
+	struct try_result t;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		read_good(TRY_RESPONSE, cases[i], &t);
+		assert_int_equal(t.head.framing, FRAMING_NONE);
+		assert_false(t.head.keep_alive);
 		try_free(&t);
 	}
 }
@@ -289,6 +305,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_R1_interim_heads_returned),
 		cmocka_unit_test(test_R2_no_body_whatever_the_lengths_say),
+		cmocka_unit_test(test_R7_connection_of_204_with_a_body_is_not_kept),
 		cmocka_unit_test(test_R4_coding_with_length_refused),
 		cmocka_unit_test(test_R5_status_line_faults_refused),
 		cmocka_unit_test(test_R5_field_faults_refused),
