@@ -8,12 +8,38 @@ import time
 
 import pytest
 
-from harness.client import Client
+from harness import client
 from harness.proxy import SCALE, Statweir, binary, until
 
 RESET = b"\1\0\0\0\0\0\0\0"
 # A deadline is looked at every 100 ms; the rest is for a busy machine.
 LATE = 0.8 * SCALE
+
+
+IP_BIND_ADDRESS_NO_PORT = 24
+
+
+def connect(port, source=None, timeout=20):
+    """A socket; its own port may be one that another connection has elsewhere."""
+    s = socket.socket()
+    s.settimeout(timeout)
+    if source:
+        s.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        s.bind((source, 0))
+    s.connect(("127.0.0.1", port))
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+class Client(client.Client):
+    def __init__(self, port, timeout=20, source=None):
+        self.s = connect(port, source, timeout)
+        self.buf = b""
+
+
+def quiet(seconds):
+    """Nobody says anything for so long: only where time itself is what is tested."""
+    threading.Event().wait(seconds)
 
 
 def is_sanitized():
@@ -238,6 +264,11 @@ def request(target=b"/", method=b"GET", fields=b"", content=None, minor=1):
     if content is not None:
         out += b"Content-Length: %d\r\n" % len(content)
     return out + b"\r\n" + (content or b"")
+
+
+def post(n, fields=b"", minor=1, method=b"BITS_POST"):
+    return (method + b" /up HTTP/1.%d\r\nHost: mp01\r\n" % minor + fields +
+            b"Content-Length: %d\r\n\r\n" % n)
 
 
 def ask(p, data):

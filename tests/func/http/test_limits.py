@@ -11,11 +11,10 @@ import zlib
 import pytest
 
 from harness import ccm
-from harness.client import Client
 from harness.mp import ACK
 from harness.proxy import until
-from limits_wire import (LATE, ask, counted, echo, echo_again, ok, raw,  # noqa: F401
-                         request, rest, upstream, weirs)
+from limits_wire import (Client, LATE, ask, echo, echo_again, ok, raw,  # noqa: F401
+                         quiet, request, rest, upstream, weirs)
 
 CLOSE = b"Connection: close\r\n"
 EDGE = [-1, 0, 1]
@@ -243,7 +242,7 @@ def test_large_heads_survive_a_slow_reader(weir, upstream):
         c.s, c.buf = s, b""
         threading.Thread(target=s.sendall, daemon=True,
                          args=(b"".join(request(b"/%d" % i) for i in range(n)),)).start()
-        time.sleep(0.3)
+        quiet(0.3)
         for i in range(n):
             r = c.response()
             while r.status < 200:
@@ -372,8 +371,8 @@ def test_limit_of_an_xml_name(absorber, upstream, d):
 
 # --- connections and requests
 
-def open_silent(p, n, source="127.0.0.1"):
-    return [Client(p.port, source=source) for _ in range(n)]
+def open_silent(p, n):
+    return [Client(p.port) for _ in range(n)]
 
 
 def still_open(c):
@@ -452,7 +451,7 @@ def test_one_request_of_a_connection_at_a_time(weir, upstream):
     with Client(weir.port) as c:
         c.send(b"".join(request(fields=b"X-Nonce: %d\r\n" % i) for i in range(4)))
         upstream.wait()
-        time.sleep(0.3)
+        quiet(0.3)
         assert len(upstream.heads) == 1
         go.set()
         assert [c.response().body for _ in range(4)] == [b"0", b"1", b"2", b"3"]
@@ -508,7 +507,7 @@ def test_limit_of_messages_that_wait_for_redis(weirs, upstream, tmp_path, d):
         until("all have come", lambda: p.metric("statweir_recognised_total") == n)
         if d > 0:
             upstream.wait(d)
-        time.sleep(0.2)
+        quiet(0.2)
         assert len(upstream.heads) == max(d, 0)
         assert p.metric("statweir_redis_pending_records") == min(n, 100)
         assert p.metric("statweir_store_refused_total") == max(d, 0)

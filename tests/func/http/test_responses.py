@@ -8,9 +8,8 @@ import threading
 import pytest
 
 from harness import ccm
-from harness.client import Client
 from harness.proxy import until
-from limits_wire import (ask, echo, echo_again, ok, raw, request, rest,  # noqa: F401
+from limits_wire import (Client, ask, echo, echo_again, ok, raw, request, rest,  # noqa: F401
                          upstream, weirs)
 
 SECRET = b"SECRET-of-the-upstream"
