@@ -28,6 +28,8 @@ def arguments():
     p.add_argument("--only", default="", help="scenarios whose key or title contains this")
     p.add_argument("--list", action="store_true", help="the scenarios' keys and titles")
     p.add_argument("--idle", type=int, default=5000, help="idle connections, 0: leave it out")
+    p.add_argument("--against", metavar="BINARY", help="another build of statweir beside this one")
+    p.add_argument("--names", help="comma-separated contenders, instead of all of a scenario")
     p.add_argument("--json", default=os.path.join(OUT, "results.json"))
     p.add_argument("--write", action="store_true",
                    help="put figures and plot into docs/ (else into build/bench/)")
@@ -58,7 +60,7 @@ class Bench:
         self.backend = C.Backend()
         self.running = {}
         self.seeds = load.Seeds()
-        self.todo = [s for s in S.all_scenarios() if args.only in s.key or args.only in s.title]
+        self.todo = S.chosen(args.only, args.names, args.against)
         self.rows = {s.key: {n: [] for n in s.names} for s in self.todo}
         self.bytes_each = {}
 
@@ -138,6 +140,7 @@ def main():
         bench.verify()
         bench.run()
         doc["idle"] = bench.idle()
+        doc["idle connections"] = args.idle
     except RuntimeError as e:
         say("")
         print("bench: FAILED: %s" % e, file=sys.stderr)
@@ -145,7 +148,6 @@ def main():
     finally:
         bench.stop()
     say("")
-    doc["idle connections"] = args.idle
     doc["scenarios"] = [{"key": s.key, "title": s.title, "connections": s.conns,
                          "result": report.summarise(bench.rows[s.key])} for s in bench.todo]
     conclude(doc, args)

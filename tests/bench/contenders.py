@@ -4,8 +4,10 @@ Each contender is a set of processes pinned to one core; its CPU time is the sum
 them from /proc/PID/schedstat (nanoseconds on the CPU, user and system). Redis, where
 there is one, runs on the same core and is counted apart.
 """
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -27,10 +29,18 @@ ACK_BODY = ("--aAbBcCdDv1234567890VxXyYzZ\\r\\ncontent-type: text/plain; charset
 UPSTREAM_MAX = 8192
 
 
+# Below the range from which the load's own connections get theirs.
+PORTS = itertools.count(random.randrange(12000, 28000))
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    for port in PORTS:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def until(what, ready, proc, seconds=15):
@@ -132,15 +142,16 @@ class Contender:
 class Statweir(Contender):
     name = "statweir"
 
-    def __init__(self, name="statweir", settings=(), workers=1):
+    def __init__(self, name="statweir", settings=(), workers=1, binary=None):
         super().__init__()
         self.name = name
+        self.binary = binary or os.environ.get("STATWEIR_BIN",
+                                               os.path.join(TOP, "build/dev/statweir"))
         self.admin = free_port()
         self.settings = list(settings) + ["global.workers=%d" % workers]
 
     def argv(self, backend):
-        binary = os.environ.get("STATWEIR_BIN", os.path.join(TOP, "build/dev/statweir"))
-        argv = [binary, "--listen", "127.0.0.1:%d" % self.port, "--upstream",
+        argv = [self.binary, "--listen", "127.0.0.1:%d" % self.port, "--upstream",
                 "127.0.0.1:%d" % backend, "--admin", "127.0.0.1:%d" % self.admin, "--state",
                 self.dir]
         for s in ["listen.max_connections=60000", "listen.max_per_address=60000",
@@ -283,7 +294,9 @@ class NginxLua(Nginx):
         binary = shutil.which("redis-server") or shutil.which("redis-check-rdb")
         conf = self.write("redis.conf", REDIS % {"dir": self.dir, "fsync": self.fsync})
         argv0 = 'exec -a redis-server "$0" "$1"'  # Debian's one program for all of Redis's names
-        self.redis = self.spawn(["bash", "-c", argv0, binary, conf], core, "redis.log")
+        # A session of its own, as statweir's has: the scheduler shares a core by sessions.
+        self.redis = self.spawn(["bash", "-c", argv0, binary, conf], core, "redis.log",
+                                start_new_session=True)
         until("redis", lambda: os.path.exists(self.socket), self.redis)
         with open(os.path.join(HERE, "lua", "rollup.lua"), "rb") as f:
             self.ask("-x", "FUNCTION", "LOAD", stdin=f)

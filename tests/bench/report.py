@@ -47,8 +47,8 @@ def cpu_model():
 
 
 def environment(args):
-    return {"cpu": cpu_model(), "cores": os.cpu_count(), "kernel": platform.release(),
-            "commit": first_line(["git", "-C", C.TOP, "rev-parse", "--short", "HEAD"]),
+    return {"cpu": cpu_model(), "cores": os.cpu_count(), "kernel": ".".join(platform.release().split(".")[:2]),
+            "commit": first_line(["git", "-C", C.TOP, "describe", "--always", "--dirty"]),
             "haproxy": first_line(["haproxy", "-v"]), "nginx": first_line(["nginx", "-v"]),
             "redis": first_line(["redis-cli", "--version"]), "wrk": "Debian's",
             "load before": os.getloadavg()[0], "rounds": args.rounds, "seconds": args.seconds}

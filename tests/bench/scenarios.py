@@ -2,6 +2,7 @@
 import contenders as C
 import messages as M
 
+OTHER_BUILD = "statweir, other build"
 FORWARDERS = ("statweir", "haproxy", "nginx")
 ACK_BYTES = len(C.ACK_BODY.replace("\\r\\n", "\r\n"))
 MANY_CLIENTS = 100000
@@ -43,7 +44,7 @@ def all_scenarios():
     other = M.flood_script(b"/ccm_other/request")
     inspected = M.flood_script(kind="Other_Status", number=1073751824)
     out = []
-    for n in (64, 1, 512, 5000):
+    for n in (1, 64, 512, 5000):
         out.append(Scenario("pass-post-%d" % n, "pass on a 2 KB CCM_POST, %d connection%s" %
                             (n, "" if n == 1 else "s"), other, FORWARDERS, n,
                             "%d" % n if n > 64 else ""))
@@ -55,7 +56,7 @@ def all_scenarios():
                         M.get_script("/10m"), FORWARDERS, 4, "large", want_bytes=10 << 20))
     out.append(Scenario("pass-upload", "pass on an upload of 10 MB, 4 connections",
                         M.upload_script("/up", 10 << 20), FORWARDERS, 4, "large"))
-    for n in (64, 1, 512, 5000):
+    for n in (1, 64, 512, 5000):
         names = ("statweir", "nginx-lua")
         if n == 64:
             names += ("statweir, 2 workers", "statweir, 100,000 clients", "statweir, everysec",
@@ -66,3 +67,15 @@ def all_scenarios():
         s.scripts["statweir, 100,000 clients"] = M.flood_script(clients=MANY_CLIENTS)
         out.append(s)
     return out
+
+
+def chosen(only, names, against):
+    """Those whose key or title contains only, cut to some contenders; against: one more."""
+    todo = [s for s in all_scenarios() if only in s.key or only in s.title]
+    for s in todo:
+        if names:
+            s.names = [n for n in s.names if n in names.split(",")]
+        if against:
+            MAKERS[OTHER_BUILD] = lambda: C.Statweir(OTHER_BUILD, binary=against)
+            s.names = list(s.names) + [OTHER_BUILD]
+    return [s for s in todo if s.names]
