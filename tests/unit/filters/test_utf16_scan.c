@@ -151,6 +151,7 @@ static void test_scan_next_well_formed_told(void **state)
 		{"<a>b<![CDATA[c]]>d</a>", "(a)b[c]d(/a)."},
 		{"<a><!-- <b>&x; \u00e4 - --></a>", "(a)(/a)."},
 		{"<!----><a/><!-- c -->", "(a)(/a)."},
+		{"<!--\t\r\n--><a><![CDATA[\t\r\n]]></a><?p\t\r\n?>", "(a)[\t\r\n](/a)."},
 		{"<a>b<!--c-->d</a>", "(a)bd(/a)."},
 		{"<?p?><a><?p q?b?><?p-2 ?></a><?p?>", "(a)(/a)."},
 		{"<a>b<?p?>c</a>", "(a)bc(/a)."},
@@ -250,6 +251,7 @@ static void test_scan_next_declaration_only_first(void **state)
 		{"<?xml version='1.1'?><a/>", "!"},
 		{"<?xml version='1.0?><a/>", "!"},
 		{"<?xml version?><a/>", "!"},
+		{"<?xml version '1.0'?><a/>", "!"},
 		{"<?xml version='&#49;.0'?><a/>", "!"},
 		{"<?xml encoding='UTF-16'?><a/>", "!"},
 		{"<?xml version='1.0'encoding='UTF-16'?><a/>", "!"},
@@ -424,6 +426,28 @@ static void test_scan_next_any_alignment_control_refused(void **state)
 	try_bytes_fini(&b);
 }
 
+/* Which letters of ASCII a name may have, at each place among the eight. */
+static void test_scan_next_any_alignment_name_letters(void **state)
+{
+	static const char pad[] = "pppppppppppppppp";
+	char xml[64], want[128];
+
+	(void)state;
+	for (int c = 0x21; c < 0x7f; c++) {
+		bool is_name = (c >= '0' && c <= ':') || (c >= 'A' && c <= 'Z') ||
+			       (c >= 'a' && c <= 'z') || c == '_' || c == '-' || c == '.';
+
+		if (c == '/' || c == '>')
+			continue; /* there the element ends */
+		for (int before = 0; before < PADS; before++) {
+			snprintf(xml, sizeof(xml), "<n%.*s%c%s/>", before, pad, c, pad);
+			snprintf(want, sizeof(want), "(n%.*s%c%s)(/n%.*s%c%s).", before, pad, c,
+				 pad, before, pad, c, pad);
+			expect(xml, false, is_name ? want : "!");
+		}
+	}
+}
+
 static void repeat(struct try_bytes *b, const char *text, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
@@ -542,6 +566,7 @@ int main(void)
 		cmocka_unit_test(test_scan_next_lone_surrogates_refused),
 		cmocka_unit_test(test_scan_next_any_alignment_same_reading),
 		cmocka_unit_test(test_scan_next_any_alignment_control_refused),
+		cmocka_unit_test(test_scan_next_any_alignment_name_letters),
 		cmocka_unit_test(test_scan_next_depth_at_its_limit),
 		cmocka_unit_test(test_scan_next_attributes_at_their_limit),
 		cmocka_unit_test(test_scan_next_names_at_their_limit),
