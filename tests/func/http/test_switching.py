@@ -8,8 +8,8 @@ import pytest
 from harness import ccm
 from harness.client import Client
 from harness.mp import ACK
-from harness.proxy import Statweir, until
-from wire import (SILENCE, Fault, canary, echo, forwarded, ok, origin, refused,  # noqa: F401
+from harness.proxy import Statweir
+from wire import (canary, echo, forwarded, ok, origin, refused,  # noqa: F401
                   refused_before, shared, weir)
 
 

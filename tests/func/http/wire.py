@@ -1,6 +1,5 @@
 """What the tests of framing, lines and switching share: an upstream that keeps every byte and
 reads it by the letter, and clients that look at what was refused and where it went."""
-import os
 import re
 import select
 import socket
@@ -318,7 +317,3 @@ def forwarded(weir, origin, raw, split=0):
         assert r.status == 200, (raw, r)
     assert len(origin.requests) == 1, (raw, origin.requests)
     return origin.requests[0]
-
-
-def descriptors(p):
-    return len(os.listdir("/proc/%d/fd" % p.proc.pid))
