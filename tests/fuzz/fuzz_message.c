@@ -151,6 +151,7 @@ static void check_absorbed(struct slice type, struct slice body, const struct ve
 	text = second_text(second_payload(e.hook, parts[1]), &e);
 	CHECK(status_read(fuzz_filter(), text, &room, &s) == DOUBT_NONE);
 	oracle_check_status(&tree, fuzz_unmarked(text), &s);
+	CHECK(slice_ieq(v->endpoint, SLICE("StatusReceiver")));
 	check_client(&e, &s, &v->finding);
 	check_identity(v->finding.rule, s.rule);
 	CHECK(slice_eq(v->finding.rule, s.rule));
