@@ -54,7 +54,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: all tools unit fuzz-replay demo run check check-lint check-build check-unit check-fuzz \
-	check-func lint fuzz bench bench-insn format install clean help setup-%
+	check-func lint fuzz bench torture bench-insn format install clean help setup-%
 .DEFAULT_GOAL := help
 
 all: $(B)/statweir $(B)/statweirctl tools
@@ -72,6 +72,7 @@ help:
 	@echo "make fuzz [T=name] [SECS=60]  fuzz one target, or each"
 	@echo "make bench                    beside HAProxy and nginx, CPU time per request (BENCH_ARGS=--quick)"
 	@echo "make bench-insn               instructions of the hot functions, against the table in the tree"
+	@echo "make torture [KILLS=1000] [TORTURE_ARGS=--seed=N]  kill at random, compare the books"
 	@echo "make format                   clang-format the tree"
 	@echo "make install [DESTDIR=] [PREFIX=/usr/local]"
 	@echo "make clean"
@@ -134,6 +135,12 @@ bench-insn: setup-build-insn
 
 $(B)/insn: $(B)/tests/bench/insn_main.o $(TOOLLIB_OBJ) $(B)/libstatweir.a
 	$(V)echo "  link $@" && $(CC) $(LDFLAGS) $(LDHARDEN) -o $@ $^ $(LIBS) -lz
+
+# With failpoints' build flags but without sanitizers, so that 1000 kills take minutes.
+KILLS ?= 1000
+torture: setup-build-run-check
+	@$(MAKE) --no-print-directory -s -j2 B=build/torture CFLAGS="-O2 -g -DSTATWEIR_DEBUG" build/torture/statweir
+	@STATWEIR_BIN=build/torture/statweir /usr/bin/python3 tests/fault/torture.py --kills $(KILLS) $(TORTURE_ARGS)
 
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')

@@ -38,6 +38,14 @@ class Sent:
     def is_acknowledged(self):
         return self.acks > 0
 
+    def was_lost(self, at):
+        """Did the try that the management point received at that time fail for the client?
+
+        The last that had begun: a request may be read after the one who passed it on is dead.
+        """
+        begun = [t for t in self.tries if t[0] <= at]
+        return bool(begun) and begun[-1][2] != 200
+
 
 class Load:
     def __init__(self, port, seed, clients=6, rules=50, threads=4, first_client=1000, timeout=10):
@@ -152,8 +160,7 @@ def books_of(load, mp):
         # Received by the management point in a try that failed for the client: the
         # repetition may be counted too, as it would have arrived twice without statweir.
         for r in receipts.get(s.id, ()):
-            failed = [t for t in s.tries if t[0] <= r.at <= t[1] and t[2] != 200]
-            if failed and s.is_acknowledged():
+            if s.was_lost(r.at) and s.is_acknowledged():
                 storm.repeat_may_count(s.id, s.client)
     return storm, point
 

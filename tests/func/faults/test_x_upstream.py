@@ -42,7 +42,7 @@ def test_X27_forwarded_request_gets_an_honest_answer(fault, weirs, mp):
     assert client.ask(p.port, get).status == 200
 
 
-@pytest.mark.parametrize("fault", sorted(ANSWERS))
+@pytest.mark.parametrize("fault", ["half_a_body", "silence", "200_then_reset", "two_lengths"])
 def test_X27_summary_is_sent_again_the_same(fault, weirs, redis, mp):
     p = weirs(settings={"rollup.interval": "1s", "upstream.first_byte_timeout": "300ms"})
     mp.answer = lambda r: ANSWERS[fault][0](r) if is_summary(r) else ACK
@@ -92,7 +92,7 @@ def test_X29_upstream_away_for_many_intervals(weirs, redis, mp):
     p = weirs(settings={"rollup.interval": "1s"})
     mp.stop()
     sent = 0
-    for _ in range(3):
+    for _ in range(2):
         for c in range(3):
             assert ask(p, ccm.Message(client=290 + c)) == 200
             sent += 1

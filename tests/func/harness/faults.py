@@ -1,5 +1,7 @@
 """What the tests of faults share: a Redis of their own, failpoints, the shim, the judge."""
 import os
+import random
+import socket
 import sys
 
 import pytest
@@ -56,6 +58,18 @@ def network():
         p.close()
 
 
+def own_port():
+    """Free, and not one that the kernel gives to connections while statweir is being restarted."""
+    while True:
+        port = random.randrange(15000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
 class Weir(Statweir):
     """With a Redis of the test's; may be killed and started anew on the same port and state."""
 
@@ -63,8 +77,7 @@ class Weir(Statweir):
         self.env = dict(env)
         if failpoints:
             self.env["STATWEIR_FAILPOINTS"] = failpoints
-        if self.port:
-            self.settings["global.listen"] = "127.0.0.1:%d" % self.port
+        self.settings.setdefault("global.listen", "127.0.0.1:%d" % own_port())
         return self.start()
 
     def is_dead(self):

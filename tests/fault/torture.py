@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""Kill statweir and Redis at random moments under load, start them again, compare the books.
+
+    torture.py [--kills 1000] [--seed N] [--short] [--what statweir,redis,both,worker,term]
+               [--workers 1] [--messages 100] [--set section.key=value]...
+
+After every kill: each message that was sent is sent again until it has an acknowledgement;
+then Redis must have counted exactly those that the management point did not receive itself.
+A message that the management point received in a try whose answer was lost may be counted
+too, as it would have arrived twice without statweir; how many were is printed. At the end
+every message must be in exactly one summary.
+"""
+import argparse
+import collections
+import hashlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "func")]
+from harness import ccm  # noqa: E402
+from harness.faults import Weir, absorbing, end_leases  # noqa: E402
+from harness.mp import ManagementPoint  # noqa: E402
+from harness.proxy import until  # noqa: E402
+from harness.redis import Redis  # noqa: E402
+from load import Load  # noqa: E402
+
+
+def fail(what):
+    raise AssertionError(what)
+
+
+class Books:
+    """Client: messages, over the whole run. What was compared once is not looked at again."""
+
+    def __init__(self):
+        self.ever = collections.Counter()  # as Redis said last
+        self.windows = {}  # ID: (client, messages)
+        self.bodies = {}  # (window, part): digest of the bytes
+        self.sent = self.forwarded = self.tolerated = self.repeats = 0
+
+    def take_summary(self, r, facts):
+        said = (facts["client"].upper(), facts["messages"])
+        part = (facts["window"], facts["part"])
+        digest = hashlib.sha256(r.body).digest()
+        if self.windows.setdefault(facts["window"], said) != said:
+            fail("window %s says %r and %r" % (facts["window"], self.windows[facts["window"]],
+                                               said))
+        self.repeats += part in self.bodies
+        if self.bodies.setdefault(part, digest) != digest:
+            fail("summary %r was sent again with other bytes" % (part,))
+
+    def compare(self, load, requests, ever):
+        """All of load is acknowledged. Redis counted it once, or the management point has it."""
+        receipts = collections.defaultdict(list)
+        for r in requests:
+            facts = ccm.summary_facts(r.body)
+            if facts:
+                self.take_summary(r, facts)
+            else:
+                receipts[ccm.message_id(r.body)].append(r.at)
+        least, most = collections.Counter(), collections.Counter()
+        for s in load.sent.values():
+            least[s.client] += s.id not in receipts
+            was_lost = any(s.was_lost(at) for at in receipts.get(s.id, ()))
+            most[s.client] += s.id not in receipts or was_lost
+            self.forwarded += s.id in receipts
+        for c in least:
+            new = ever.get(c, 0) - self.ever[c]
+            if new < least[c]:
+                fail("client %s: %d messages lost" % (c, least[c] - new))
+            if new > most[c]:
+                fail("client %s: %d messages doubled\n%s" % (c, new - most[c], self.suspects(
+                    load, receipts, c)))
+            self.tolerated += new - least[c]
+        self.ever.update({c: ever.get(c, 0) - self.ever[c] for c in least})
+        self.sent += len(load.sent)
+        told = self.told()
+        for c, n in told.items():
+            if n > ever.get(c, 0):
+                fail("client %s: summaries tell of %d, recorded were %d" % (c, n, ever[c]))
+
+    @staticmethod
+    def suspects(load, receipts, client):
+        return "\n".join("%s received %r tries %r" % (s.id, receipts[s.id], s.tries)
+                         for s in load.sent.values() if s.client == client and s.id in receipts)
+
+    def told(self):
+        told = collections.Counter()
+        for client, n in self.windows.values():
+            told[client] += n
+        return told
+
+
+class Torture:
+    def __init__(self, seed, settings=None, workers=1, messages=100, what=None):
+        self.random = random.Random(seed)
+        self.seed = seed
+        self.folder = tempfile.mkdtemp(prefix="sw-torture-", dir="/tmp")
+        self.redis = Redis(self.folder, "--auto-aof-rewrite-min-size", "1mb").start()
+        self.mp = ManagementPoint()
+        self.messages = messages
+        self.what = what or ["statweir", "redis", "both"]
+        self.books = Books()
+        self.done = collections.Counter()
+        values = {"redis.server": "unix:" + self.redis.socket, "rollup.interval": "1s",
+                  "redis.call_timeout": "1s", "global.drain": "1s", "global.workers": workers,
+                  "listen.max_per_address": "10000"}
+        values.update(settings or {})
+        self.weir = Weir(self.mp.port, values, os.path.join(self.folder, "state"))
+        self.weir.again().ready()
+
+    def wait_random(self, limit_s):
+        time.sleep(self.random.random() * limit_s)
+
+    def kill(self, target):
+        if target == "statweir":
+            self.weir.kill()
+        elif target == "redis":
+            self.redis.stop(signal.SIGKILL)
+        elif target == "both":
+            first = self.random.choice([self.weir.kill, self.redis.stop])
+            first()
+            self.wait_random(0.01)
+            self.weir.kill()
+            self.redis.stop(signal.SIGKILL)
+        elif target == "worker":
+            with open("/proc/%d/task/%d/children" % (2 * (self.weir.proc.pid,)),
+                      encoding="ascii") as f:
+                os.kill(int(self.random.choice(f.read().split())), signal.SIGKILL)
+        elif target == "term":
+            if self.weir.stop() != 0:
+                fail("exit status %d after TERM" % self.weir.proc.returncode)
+
+    def start_again(self):
+        starts = []
+        if self.redis.proc.poll() is not None:
+            starts.append(self.redis.start)
+        if self.weir.proc.poll() is not None:
+            starts.append(self.weir.again)
+        self.random.shuffle(starts)
+        for start in starts:
+            start()
+        end_leases(self.redis)
+
+    def check_log(self):
+        text = "\n".join(self.weir.earlier + self.weir.log)
+        for bad in ("check_failed", "Sanitizer", "runtime error:"):
+            if bad in text:
+                fail(text[-5000:])
+        self.weir.earlier.clear()
+
+    def one(self):
+        target = self.random.choice(self.what)
+        absorbing(self.weir)
+        load = Load(self.weir.port, seed=self.random.random(), timeout=5)
+        load.begin(self.messages)
+        self.wait_random(0.1)
+        self.kill(target)
+        self.done[target] += 1
+        load.join()
+        self.start_again()
+        load.retry()
+        with self.mp.cond:
+            requests, self.mp.requests = self.mp.requests, []
+        self.books.compare(load, requests, self.upper(self.redis.messages()))
+        self.weir.check_books()
+        self.check_log()
+
+    @staticmethod
+    def upper(counts):
+        return {k.upper(): v for k, v in counts.items()}
+
+    def finish(self):
+        """Everything is told, once."""
+        end_leases(self.redis)
+        until("everything is settled", lambda: self.weir.get("/ledger?fresh=1")[0] == 200 and
+              self.weir.metric("statweir_ledger_pending_messages") == 0, 90)
+        for r in self.mp.requests:
+            facts = ccm.summary_facts(r.body)
+            if facts:
+                self.books.take_summary(r, facts)
+        ever = collections.Counter(self.upper(self.redis.messages()))
+        if self.books.told() != +ever:
+            fail("told %r, recorded %r" % (self.books.told(), ever))
+
+    def close(self):
+        if self.weir.proc.poll() is None:
+            self.weir.kill()
+        self.redis.stop()
+        self.mp.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def say_progress(i, n, began, books):
+    took = time.monotonic() - began
+    line = "[%-30s] %d/%d kills, %d messages, %.0f s, about %.0f s left" % (
+        "#" * (30 * i // n), i, n, books.sent, took, took / i * (n - i))
+    if sys.stderr.isatty():
+        print("\r" + line, end="\n" if i == n else "", file=sys.stderr, flush=True)
+    elif i == n or i % max(1, n // 20) == 0:
+        print(line, file=sys.stderr, flush=True)
+
+
+def run(kills, seed, **kw):
+    """The books of a run without a fault; raises AssertionError else."""
+    print("torture: seed %d, repeat with --seed %d --kills %d" % (seed, seed, kills), flush=True)
+    began = time.monotonic()
+    t = Torture(seed, **kw)
+    try:
+        for i in range(kills):
+            try:
+                t.one()
+            except AssertionError as e:
+                raise AssertionError("kill %d, seed %d: %s" % (i + 1, seed, e)) from e
+            say_progress(i + 1, kills, began, t.books)
+        t.finish()
+    finally:
+        t.close()
+    b = t.books
+    print("torture: %d kills (%s), %d messages, %d recorded, %d forwarded, %d windows, %d summaries "
+          "sent again, %d repeated after a lost answer, lost 0, doubled 0, %.0f s" % (
+              kills, ", ".join("%s %d" % x for x in sorted(t.done.items())), b.sent,
+              sum(b.ever.values()), b.forwarded, len(b.windows), b.repeats, b.tolerated,
+              time.monotonic() - began))
+    return b
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    a.add_argument("--kills", type=int, default=1000)
+    a.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    a.add_argument("--short", action="store_true", help="20 kills")
+    a.add_argument("--what", default="statweir,redis,both")
+    a.add_argument("--workers", type=int, default=1)
+    a.add_argument("--messages", type=int, default=100)
+    a.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    o = a.parse_args()
+    try:
+        run(20 if o.short else o.kills, o.seed, workers=o.workers, messages=o.messages,
+            what=o.what.split(","), settings=dict(s.split("=", 1) for s in o.set))
+    except AssertionError as e:
+        sys.exit("FAULT: %s" % e)
+
+
+if __name__ == "__main__":
+    main()
