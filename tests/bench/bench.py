@@ -69,7 +69,8 @@ class Bench:
         for s in self.todo:
             for name in s.names:
                 if (name, s.group) not in self.running:
-                    self.running[name, s.group] = S.MAKERS[name]().start(self.backend.port)
+                    proxy = self.running[name, s.group] = S.MAKERS[name]()
+                    proxy.start(self.backend.port)
 
     def stop(self):
         for c in list(self.running.values()) + [self.backend]:
