@@ -1,4 +1,5 @@
 #include "proxy/store/journal_writer.h"
+#include "proxy/base/failpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,6 +98,7 @@ static int write_new(struct journal_job *job, const struct journal_io *io, int d
 	/* fsync: a spare that was just made has metadata of its own. */
 	if (rc == 0)
 		rc = io->fsync(job->fd);
+	FAILPOINT("journal_rename");
 	if (rc == 0)
 		rc = io->renameat(dir, JOURNAL_SPARE, job->name);
 	if (rc < 0)
@@ -117,8 +119,13 @@ static int run_write(struct journal_job *job, const struct journal_io *io, int d
 			spare_abandon(job, io, dir);
 		return rc;
 	}
+	FAILPOINT("journal_write");
 	rc = write_group(job, io);
-	return rc < 0 ? rc : io->fdatasync(job->fd);
+	FAILPOINT("journal_written");
+	if (rc == 0)
+		rc = io->fdatasync(job->fd);
+	FAILPOINT("journal_synced");
+	return rc;
 }
 
 static int run_drop(struct journal_job *job, const struct journal_io *io, int dir)

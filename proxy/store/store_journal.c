@@ -1,6 +1,7 @@
 #include "proxy/store/store_journal.h"
 
 #include "proxy/base/clock.h"
+#include "proxy/base/failpoint.h"
 #include "proxy/base/metrics.h"
 #include "proxy/store/journal.h"
 #include "proxy/store/store_impl.h"
@@ -139,6 +140,7 @@ static void finish_replay(struct call *c, enum store_rc rc, const redisReply *re
 	int64_t n_new = 0;
 	struct record *r;
 
+	FAILPOINT("replay_answered");
 	if (rc == STORE_OK && reply->type == REDIS_REPLY_INTEGER) {
 		n_new = store_count_new(reply->integer, c->n_counted);
 		STAILQ_FOREACH (r, &c->records, link)
@@ -161,6 +163,7 @@ static void send_batch(struct store_journal *k, unsigned n)
 {
 	struct store *s = k->s;
 
+	FAILPOINT("replay_send");
 	for (unsigned i = 0; i < n; i++) {
 		const struct journal_record *in = &k->in[i];
 		struct record *r = &k->out[i];
