@@ -1,46 +1,14 @@
-"""Redis away, wrongly configured, or somebody else's: forward everything, and say so."""
+"""Redis away, wrongly configured, or somebody else's: forward or keep in the journal, and say so."""
 import os
 import signal
-import subprocess
 
 import pytest
 
 from conftest import teach
 from harness import ccm, client
+from harness.faults import ask, count, forwarded
 from harness.proxy import until
-
-
-class Redis:
-    def __init__(self, folder, *args):
-        self.folder = str(folder)
-        self.socket = os.path.join(self.folder, "r.sock")
-        self.args = list(args)
-        self.proc = None
-
-    def start(self):
-        argv = ["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder,
-                "--save", "", "--appendonly", "yes", "--appendfsync", "always",
-                "--maxmemory-policy", "noeviction"] + self.args
-        self.proc = subprocess.Popen(argv, executable="/usr/bin/redis-check-rdb",
-                                     stdout=subprocess.DEVNULL)
-        until("Redis answers", lambda: self.cli("PING") == "PONG")
-        return self
-
-    def cli(self, *args):
-        return subprocess.run(["redis-cli", "-s", self.socket] + list(args), capture_output=True,
-                              text=True).stdout.strip()
-
-    def stop(self, sig=signal.SIGTERM):
-        if self.proc and self.proc.poll() is None:
-            self.proc.send_signal(sig)
-            self.proc.wait()
-
-
-@pytest.fixture
-def redis(tmp_path):
-    r = Redis(tmp_path).start()
-    yield r
-    r.stop(signal.SIGKILL)
+from load import Load, check
 
 
 def test_external_redis_by_unix_socket(redis, mp, proxies):
@@ -61,7 +29,7 @@ def test_redis_away_everything_is_forwarded_and_said(mp, proxies, tmp_path):
 
 
 def test_wrong_fsync_policy_stops_absorption_and_names_the_fix(redis, mp, proxies):
-    redis.cli("CONFIG", "SET", "appendfsync", "no")
+    redis.call("CONFIG", "SET", "appendfsync", "no")
     p = proxies(mp.port, {"redis.server": "unix:" + redis.socket})
     until("it is said", lambda: any("appendfsync" in line for line in p.log))
     for _ in range(5):
@@ -77,7 +45,7 @@ def test_redis_killed_and_restarted_counts_go_on(redis, mp, proxies):
     messages = [ccm.Message(client=3) for _ in range(5)]
     for m in messages:
         assert client.ask(p.port, m.raw).status == 200
-    redis.stop(signal.SIGKILL)
+    redis.stop()
     until("noticed", lambda: p.metric("statweir_redis_up") == 0)
     n = len(mp.requests)
     assert client.ask(p.port, ccm.Message(client=4).raw).status == 200
@@ -94,7 +62,7 @@ def test_flushed_redis_stops_absorption(redis, mp, proxies):
     p = proxies(mp.port, {"redis.server": "unix:" + redis.socket}).ready()
     teach(p)
     assert client.ask(p.port, ccm.Message().raw).status == 200
-    redis.cli("FLUSHALL")
+    redis.call("FLUSHALL")
     until("noticed", lambda: p.metric("statweir_redis_up") == 0, 40)
     n = len(mp.requests)
     assert client.ask(p.port, ccm.Message().raw).status == 200
@@ -119,3 +87,138 @@ def test_second_statweir_on_the_same_state_directory_is_refused(statweir):
     with pytest.raises(AssertionError, match="state|use"):
         other.start()
     assert other.proc.wait(10) != 0
+
+
+# --- with a journal --------------------------------------------------------------------
+
+
+@pytest.fixture
+def journaled(weirs):
+    """A factory of statweirs with a journal, on the Redis of the test."""
+    return lambda **settings: weirs(settings=dict({"redis.durability": "journal"}, **settings))
+
+
+def everything_replayed(p):
+    p.ready()
+    until("Redis has it all", lambda: p.metric("statweir_journal_unapplied_records") == 0)
+
+
+def acknowledged_without_redis(p, mp, load, n):
+    forwarded_before = len(mp.requests)
+    load.send(n)
+    assert not load.open_messages()
+    assert len(mp.requests) == forwarded_before
+
+
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_journal_redis_gone_in_mid_storm_every_count_right(sig, journaled, redis, mp):
+    p = journaled()
+    load = Load(p.port, seed=1)
+    load.begin(300)
+    until("under way", lambda: sum(s.acks for s in load.sent.values()) > 50)
+    redis.send(sig)
+    until("noticed", lambda: p.metric("statweir_redis_up") == 0)
+    load.join()
+    acknowledged_without_redis(p, mp, load, 200)
+    assert p.outcome("absorbed_journal") >= 200
+    assert p.logged("redis_not_ready")
+    redis.stop() if sig == signal.SIGKILL else redis.send(signal.SIGCONT)
+    if sig == signal.SIGKILL:
+        redis.start()
+    everything_replayed(p)
+    load.send(50)
+    check(load, mp, redis)
+    assert sum(redis.messages().values()) - count(redis, 999) == 550
+
+
+def test_journal_statweir_killed_while_redis_is_away_replay_exact(journaled, redis, mp):
+    p = journaled()
+    load = Load(p.port, seed=2)
+    load.send(50)
+    redis.stop()
+    until("noticed", lambda: p.metric("statweir_redis_up") == 0)
+    acknowledged_without_redis(p, mp, load, 150)
+    p.kill()
+    p.again()
+    acknowledged_without_redis(p, mp, load, 100)
+    assert p.stop() == 0
+    p.again()
+    acknowledged_without_redis(p, mp, load, 100)
+    p.kill()
+    redis.start()
+    p.again()
+    everything_replayed(p)
+    check(load, mp, redis)
+    assert sum(redis.messages().values()) - count(redis, 999) == 400
+
+
+def test_journal_killed_in_the_middle_of_a_replay(journaled, redis, mp, network):
+    net = network(redis.socket)
+    p = journaled(**{"redis.server": "127.0.0.1:%d" % net.port, "redis.call_timeout": "30s"})
+    load = Load(p.port, seed=3, clients=40, rules=400, threads=8)
+    redis.stop()
+    until("noticed", lambda: p.metric("statweir_redis_up") == 0)
+    acknowledged_without_redis(p, mp, load, 1500)
+    for _ in range(2):
+        redis.start()
+        net.back.hole = False
+        until("it begins", lambda: sum(redis.messages().values()) - count(redis, 999) > 0)
+        p.kill()
+        redis.stop(signal.SIGTERM)
+        p.again()
+        acknowledged_without_redis(p, mp, load, 20)
+    redis.start()
+    everything_replayed(p)
+    check(load, mp, redis)
+    assert sum(redis.messages().values()) - count(redis, 999) == 1540
+
+
+def test_journal_repairs_what_redis_forgot_when_it_crashed(journaled, redis, mp):
+    redis.call("CONFIG", "SET", "appendfsync", "everysec")
+    p = journaled()
+    load = Load(p.port, seed=4)
+    load.send(40)
+    folder = os.path.join(redis.folder, "appendonlydir")
+    aof = [os.path.join(folder, f) for f in os.listdir(folder) if f.endswith(".incr.aof")][0]
+    size = os.path.getsize(aof)
+    load.send(60)
+    redis.stop()
+    # As after a power failure: what was written in the last second is not on the disk.
+    os.truncate(aof, size)
+    redis.args += ["--appendfsync", "everysec"]
+    redis.start()
+    until("said", lambda: p.logged("redis_is_another"))
+    everything_replayed(p)
+    load.send(20)
+    check(load, mp, redis)
+    assert sum(redis.messages().values()) - count(redis, 999) == 120
+
+
+def test_journal_of_two_workers(journaled, redis, mp):
+    p = journaled(**{"global.workers": "2"})
+    load = Load(p.port, seed=5, threads=8)
+    load.send(50)
+    redis.stop()
+    until("noticed", lambda: p.metric("statweir_redis_up") == 0)
+    acknowledged_without_redis(p, mp, load, 100)
+    assert sorted(os.listdir(os.path.join(p.state, "journal"))) == ["0", "1"]
+    p.kill()
+    redis.start()
+    p.again()
+    everything_replayed(p)
+    check(load, mp, redis)
+
+
+@pytest.mark.parametrize("nth,event", [(3, "journal_no_space"), (60, "journal_failed")])
+def test_journal_on_a_failing_disk_forwards_and_says_so(nth, event, shim, weirs, mp):
+    p = weirs(settings={"redis.durability": "journal"}, LD_PRELOAD=shim, NTH_ONLY="statweir",
+              NTH_PATH="/journal/", NTH_CALLS="fdatasync:EIO@%d+;fsync:EIO@4+" % nth)
+    for _ in range(200):
+        assert ask(p, ccm.Message()) in (200, 503)
+        if p.logged(event):
+            break
+    assert p.logged(event)
+    m = ccm.Message()
+    assert ask(p, m) == 200
+    assert forwarded(mp, m) == 1
+    assert "/journal/0" in p.get("/stats.json")[1]
