@@ -32,6 +32,11 @@ enum conf_durability {
 	DURABLE_REDIS,
 	DURABLE_NONE
 };
+enum conf_throttle {
+	CONF_THROTTLE_AUTO,
+	CONF_THROTTLE_FIXED,
+	CONF_THROTTLE_OFF
+};
 enum conf_log {
 	CONF_LOG_ERROR,
 	CONF_LOG_WARN,

@@ -2,6 +2,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/core/statbox.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -208,6 +209,28 @@ static bool has_parameter(struct evhttp_request *req, const char *name, const ch
 	return is_so;
 }
 
+/* The one thing that this listener takes: a number, where throttle.files_push lets it. */
+static void take_statbox(struct admin *a, struct evhttp_request *req)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(req);
+	char text[32];
+	ssize_t n = evbuffer_copyout(in, text, sizeof(text));
+	int rc;
+
+	if (!a->env.conf->throttle_files_push) {
+		admin_answer_words(req, 403, "Set throttle.files_push = on to allow this.\n");
+		return;
+	}
+	rc = statbox_write(a->env.conf, slice_make(text, n < 0 ? 0 : (size_t)n));
+	if (rc == 0)
+		admin_answer_words(req, HTTP_OK, "ok\n");
+	else if (rc == -EINVAL)
+		admin_answer_words(req, HTTP_BADREQUEST,
+				   "The body is the number of files in STAT.BOX, in digits.\n");
+	else
+		admin_answer_words(req, HTTP_INTERNAL, "The state directory cannot be written.\n");
+}
+
 static void on_request(struct evhttp_request *req, void *arg)
 {
 	enum evhttp_cmd_type method = evhttp_request_get_command(req);
@@ -217,10 +240,13 @@ static void on_request(struct evhttp_request *req, void *arg)
 
 	OBJ_CHECK(a, ADMIN_MAGIC);
 	clock_touch();
+	if (method == EVHTTP_REQ_POST && path != NULL && strcmp(path, "/statbox") == 0) {
+		take_statbox(a, req);
+		return;
+	}
 	if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD) {
 		evhttp_add_header(evhttp_request_get_output_headers(req), "Allow", "GET, HEAD");
-		admin_answer_words(req, HTTP_BADMETHOD,
-				   "Only GET and HEAD: this listener changes nothing.\n");
+		admin_answer_words(req, HTTP_BADMETHOD, "Only GET and HEAD, and POST /statbox.\n");
 		return;
 	}
 	for (size_t i = 0; path != NULL && i < sizeof(routes) / sizeof(routes[0]); i++) {

@@ -56,10 +56,15 @@ static int64_t join(enum metric m, int64_t x, int64_t y)
 		return x < y ? x : y;
 	case M_ACK_TEMPLATES:
 	case M_JOURNAL_OLDEST_MS:
+	case M_STATBOX_FILES:
 		return x > y ? x : y;
 	default:
-		return x + y;
+		break;
 	}
+	/* Times that requests were held: those of the worker where it was worst. */
+	if (m >= M_THROTTLE_HOLD_P50_MS_STATUS && m <= M_THROTTLE_HOLD_P99_MS_OTHER)
+		return x > y ? x : y;
+	return x + y;
 }
 
 static void read_slots(const struct admin_env *env, struct metrics *sum)

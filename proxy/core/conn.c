@@ -38,6 +38,22 @@ static void conn_set_state(struct conn *c, enum conn_state to)
 	TAILQ_INSERT_TAIL(&c->w->conns[to], c, link);
 }
 
+static bool is_ipv4(const uint8_t key[16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(key, mapped, sizeof(mapped)) == 0;
+}
+
+/* The /24 of an IPv4 address, the /64 of another. */
+static uint64_t network_of(const struct address *from)
+{
+	uint8_t key[16];
+
+	address_key(from, key);
+	return siphash(&table_key, slice_make((const char *)key, is_ipv4(key) ? 15 : 8));
+}
+
 /* The entry of an address, counted up; NULL when its limit is reached (or no memory). */
 static struct addr_count *count_address(struct worker *w, const struct address *from)
 {
@@ -123,6 +139,7 @@ void conn_accept(struct worker *w, int fd, const struct address *from)
 	c->is_trusted = is_trusted;
 	c->since_ms = clock_mono_ms();
 	address_host(from, c->peer);
+	c->network = network_of(from);
 	stream_init(&c->s, w->base, fd, on_readable, on_writable, c);
 	TAILQ_INSERT_TAIL(&w->conns[CONN_FRESH], c, link);
 	w->n_conns++;

@@ -35,6 +35,7 @@ struct conn {
 	int64_t since_ms;	 /* in this state */
 	uint64_t lingered;	 /* bytes thrown away in LINGER */
 	unsigned n_requests;
+	uint64_t network; /* keyed hash of the client's network, for the throttle */
 	bool is_trusted;
 	bool is_bound;	  /* connection-bound logon was seen: nothing is absorbed any more */
 	bool is_running;  /* conn_run() is on the stack */

@@ -96,13 +96,14 @@ void exch_on_deadline(struct exchange *x, int64_t now)
 	case EXCH_ACKWAIT:
 		TAILQ_REMOVE(&x->w->waiting, x, link);
 		x->state = EXCH_HOLD;
-		exch_forward(x);
+		exch_forward(x, slice_make("", 0));
 		return;
 	case EXCH_RELAY:
 		check_relay(x, now);
 		return;
 	case EXCH_RECORD:
+	case EXCH_HELD:
 	case EXCH_QUEUE:
-		return; /* store and pool have deadlines of their own */
+		return; /* store, throttle and pool have deadlines of their own */
 	}
 }

@@ -4,6 +4,7 @@
 #include "proxy/base/failpoint.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
+#include "proxy/core/pace.h"
 #include "proxy/http/emit.h"
 
 #include <inttypes.h>
@@ -12,13 +13,15 @@
 
 #define EXCH_MAGIC     0x65786368u
 #define EXCH_SPARE_MAX 1024
-#define REPLY_CAP      (ACK_MAX_BODY + 8192)
-#define SAMPLE_CAP     (ACK_MAX_BODY + 65536)
+/* Of a 503 that is not the throttle's. */
+#define RETRY_AFTER_S 5
+#define REPLY_CAP     (ACK_MAX_BODY + 8192)
+#define SAMPLE_CAP    (ACK_MAX_BODY + 65536)
 
 const char *exch_state_name(enum exch_state s)
 {
-	static const char *const names[] = {"head",   "hold",  "acknowledgement_wait",
-					    "record", "queue", "relay"};
+	static const char *const names[] = {
+		"head", "hold", "acknowledgement_wait", "record", "held", "queue", "relay"};
 
 	return names[s];
 }
@@ -135,6 +138,7 @@ void exch_end(struct exchange *x, enum fate fate, enum reason why)
 	bool keep_alive = x->keep_alive;
 
 	detach(x);
+	pace_ended(x, fate, why);
 	log_access(x, fate, why);
 	count_fate(x, fate);
 	if (c != NULL && !x->is_read)
@@ -204,7 +208,10 @@ void exch_refuse(struct exchange *x, enum reason why)
 	x->keep_alive = x->is_received && x->is_read && x->keep_alive;
 	strbuf_reset(out);
 	emit_error(out, why, x->keep_alive, x->reader.has_start && x->head.is_head,
-		   clock_http_date(), reason_table[why].status == 503 ? 5 : 0);
+		   clock_http_date(),
+		   reason_table[why].status != 503 ? 0
+		   : x->retry_after_s > 0	   ? x->retry_after_s
+						   : RETRY_AFTER_S);
 	answer = strbuf_slice(out);
 	exch_consume(x);
 	if (!conn_send(c, &answer, 1))
@@ -250,7 +257,7 @@ static void start_request(struct exchange *x)
 		exch_on_input(x);
 		return;
 	}
-	exch_forward(x);
+	exch_forward(x, slice_make("", 0));
 }
 
 static void read_head(struct exchange *x)
@@ -326,6 +333,7 @@ void exch_on_input(struct exchange *x)
 		return;
 	case EXCH_ACKWAIT:
 	case EXCH_RECORD:
+	case EXCH_HELD:
 	case EXCH_QUEUE:
 		return; /* kept in the buffer, which is the bound */
 	}
@@ -334,6 +342,11 @@ void exch_on_input(struct exchange *x)
 void exch_on_eof(struct exchange *x)
 {
 	OBJ_CHECK(x, EXCH_MAGIC);
+	if (x->state == EXCH_HELD) {
+		/* Nobody waits for it any more: the management point is spared. */
+		conn_kill(x->c, REASON_CLIENT_GONE);
+		return;
+	}
 	if (x->is_read)
 		return; /* a whole request is answered, half-closed or not (RFC 9112 9.6) */
 	switch (x->state) {
@@ -349,6 +362,7 @@ void exch_on_eof(struct exchange *x)
 		/* Perhaps the rest is in the buffer: the pump finds out. */
 		exch_pump_request(x);
 		return;
+	case EXCH_HELD:
 	case EXCH_ACKWAIT:
 	case EXCH_RECORD:
 		UNREACHABLE("a held message is read whole");

@@ -4,7 +4,7 @@
  *	HEAD -> HOLD -> (verdict) -> RECORD -> answered by us
  *	  |       |         |  \---> ACKWAIT (an acknowledgement is being learned)
  *	  |       |         v
- *	  +-------+-----> QUEUE -> RELAY -> answered by the management point
+ *	  +-------+-----> (throttle) -> HELD -> QUEUE -> RELAY -> answered by the management point
  *
  * One deadline at a time. An exchange whose client has gone lives on in RECORD until
  * the store has answered (c is NULL then).
@@ -19,6 +19,7 @@ enum exch_state {
 	EXCH_HOLD,
 	EXCH_ACKWAIT,
 	EXCH_RECORD,
+	EXCH_HELD,
 	EXCH_QUEUE,
 	EXCH_RELAY
 };
@@ -42,8 +43,11 @@ struct exchange {
 	TAILQ_ENTRY(exchange) link; /* in w->waiting (ACKWAIT) or w->spare */
 	int64_t deadline_ms;
 	int64_t start_ms;
-	bool is_received;   /* counted, and a fate is owed */
-	bool is_recognised; /* by a filter, and counted */
+	struct throttle_item pace;    /* its place in the throttle */
+	int64_t sent_us, answered_us; /* request sent whole, first byte of the answer; 0: not yet */
+	unsigned retry_after_s;	      /* for a refusal; 0: the usual */
+	bool is_received;	      /* counted, and a fate is owed */
+	bool is_recognised;	      /* by a filter, and counted */
 	bool must_remember; /* recognised but forwarded: a retry of it must not be counted */
 	bool was_recent;    /* it, or an earlier try, may be recorded already */
 	bool is_sample;	    /* its reply teaches the acknowledgement */
@@ -112,8 +116,13 @@ void exch_inspect(struct exchange *x);
 void exch_remember(const struct exchange *x);
 /* Is the body worth holding? */
 bool exch_is_candidate(const struct exchange *x);
-/* Send it upstream, as soon as there is a connection. */
-void exch_forward(struct exchange *x);
+/*
+ * It is to reach the management point: as fast as the throttle lets it. endpoint as the
+ * envelope tells, empty where it was not read.
+ */
+void exch_forward(struct exchange *x, struct slice endpoint);
+/* The throttle lets it go: send it upstream, as soon as there is a connection. */
+void exch_send(struct exchange *x);
 /* Relay: request bytes have arrived / the client takes bytes. */
 void exch_pump_request(struct exchange *x);
 void exch_pump_response(struct exchange *x);

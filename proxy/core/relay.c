@@ -1,7 +1,7 @@
 /* Forwarding: request to the management point, response back, as each side takes it. */
 #include "proxy/base/clock.h"
 #include "proxy/base/metrics.h"
-#include "proxy/core/exchange.h"
+#include "proxy/core/pace.h"
 #include "proxy/http/emit.h"
 
 #include <errno.h>
@@ -82,6 +82,7 @@ static void request_sent(struct exchange *x)
 {
 	x->is_read = true;
 	x->is_sent = true;
+	x->sent_us = clock_mono_us();
 	if (!x->has_up_head)
 		x->deadline_ms = clock_mono_ms() + x->w->conf->up_first_byte_ms;
 }
@@ -207,16 +208,21 @@ static void on_upstream_ready(struct up_waiter *waiter, struct upconn *uc, enum 
 		begin_relay(x, uc);
 }
 
-void exch_forward(struct exchange *x)
+void exch_forward(struct exchange *x, struct slice endpoint)
 {
-	struct worker *w = x->w;
-	struct upconn *uc;
-
 	/* OPTIONS counts down; at 0 we are the last one (RFC 9110 7.6.2). */
 	if (x->head.counts_forwards && x->head.max_forwards == 0) {
 		exch_refuse(x, REASON_MAX_FORWARDS);
 		return;
 	}
+	pace_forward(x, endpoint);
+}
+
+void exch_send(struct exchange *x)
+{
+	struct worker *w = x->w;
+	struct upconn *uc;
+
 	x->is_bound = x->c->is_bound;
 	if (x->c->pinned != NULL) {
 		begin_relay(x, x->c->pinned);
@@ -510,6 +516,8 @@ static void on_up_readable(void *arg)
 		exch_pump_response(x);
 		return;
 	}
+	if (x->answered_us == 0)
+		x->answered_us = clock_mono_us();
 	if (n > 0)
 		read_response_head(x);
 	else

@@ -3,7 +3,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
-#include "proxy/core/exchange.h"
+#include "proxy/core/pace.h"
 #include "proxy/core/post.h"
 
 #include <ctype.h>
@@ -27,6 +27,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	clock_touch();
 	conn_tick(w);
 	upstream_tick(w->upstream);
+	pace_tick(w);
 	post_tick(w);
 	store_tick(w->store);
 	ack_tick(w->ack);
@@ -162,6 +163,8 @@ static int open_parts(struct worker *w)
 	if (rc == 0)
 		rc = store_use_journal(w->store, w->number);
 	if (rc == 0)
+		rc = pace_open(w);
+	if (rc == 0)
 		rc = ack_open(&w->ack, w->conf);
 	if (rc < 0)
 		return rc;
@@ -251,6 +254,7 @@ void worker_drain(struct worker *w)
 		listener_close(w->listener);
 	w->listener = NULL;
 	flush_stop(w->flush);
+	pace_drain(w, w->drain_until_ms);
 	conn_close_idle(w, REASON_DRAIN);
 }
 
@@ -275,6 +279,7 @@ void worker_close(struct worker *w)
 	/* Answers what is still recorded, and so ends the last exchanges. */
 	if (w->store != NULL)
 		store_close(w->store);
+	pace_close(w);
 	if (w->flush != NULL)
 		flush_close(w->flush);
 	if (w->ack != NULL)

@@ -10,6 +10,7 @@
 #include "proxy/base/conf.h"
 #include "proxy/core/ack.h"
 #include "proxy/core/admin.h"
+#include "proxy/core/throttle.h"
 #include "proxy/flush/flush.h"
 #include "proxy/http/body.h"
 #include "proxy/http/reader.h"
@@ -38,6 +39,10 @@ struct worker {
 	struct store *store;
 	struct ack_set *ack;
 	struct flush *flush;
+	struct throttle *throttle;
+	struct event *pace_timer;
+	struct pace_class *pace_classes; /* throttle.classes, n_pace_classes of them */
+	unsigned n_pace_classes;
 	struct status_filter filter;
 	struct summary_identity identity;
 	struct networks trusted;

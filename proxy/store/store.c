@@ -17,6 +17,8 @@
 /* A call carries one first and one last time: its records lie that close together. */
 #define CALL_SPAN_MS 1000
 #define MAX_PREFIX   64
+/* A round that carried fewer did not gather: one client after the other, no flood. */
+#define LINGER_RECORDS 8
 
 const char *store_rc_name(enum store_rc rc)
 {
@@ -280,8 +282,28 @@ static bool send_queue(struct store *s, struct shard *sh)
 	return is_sent;
 }
 
+/*
+ * A call costs Redis as much as three or four records: where a round carried several, the
+ * next one waits until redis.linger has passed since, and gathers meanwhile. False: later.
+ */
+static bool is_time_for_round(struct store *s)
+{
+	int64_t wait_us = s->round_us + s->conf->redis_linger_ms * 1000 - clock_mono_us();
+	struct timeval tv;
+
+	if (s->round_records < LINGER_RECORDS || s->n_queued >= CALL_RECORDS || wait_us <= 0)
+		return true;
+	if (!event_pending(s->kick, EV_TIMEOUT, NULL)) {
+		tv = (struct timeval){.tv_usec = wait_us};
+		event_add(s->kick, &tv);
+	}
+	return false;
+}
+
 static void start_round(struct store *s)
 {
+	s->round_us = clock_mono_us();
+	s->round_records = s->n_queued;
 	for (unsigned k = 0; k < s->n_shards && s->n_queued > 0; k++)
 		if (s->shards[k].queue.n > 0 && !send_queue(s, &s->shards[k]))
 			break;
@@ -307,7 +329,7 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 	refuse_rejected(s);
 	if (s->n_queued > 0 && !store_may_absorb(s))
 		refuse_queued(s);
-	else if (s->n_queued > 0 && s->n_round == 0)
+	else if (s->n_queued > 0 && s->n_round == 0 && is_time_for_round(s))
 		start_round(s);
 	store_journal_replay(s);
 }
@@ -333,10 +355,10 @@ void store_commit(struct store *s)
 	store_journal_commit(s);
 	if (s->n_queued == 0 || s->n_round > 0)
 		return;
-	if (store_may_absorb(s))
-		start_round(s);
-	else
+	if (!store_may_absorb(s))
 		store_kick(s);
+	else if (is_time_for_round(s))
+		start_round(s);
 }
 
 /* --- life --------------------------------------------------------------------------- */

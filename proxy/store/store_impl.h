@@ -65,11 +65,12 @@ struct store {
 	struct event *kick; /* answers what cannot be sent, starts the next round */
 	struct shard *shards;
 	unsigned n_shards;
-	int64_t n_queued, n_pending;   /* records: waiting; waiting or sent */
-	unsigned n_round;	       /* calls of the round under way */
-	struct call_list dead;	       /* to be refused by the next kick */
-	struct record_list rejected;   /* the journal did not take them: likewise */
-	struct store_journal *journal; /* NULL: none */
+	int64_t n_queued, n_pending;	 /* records: waiting; waiting or sent */
+	unsigned n_round;		 /* calls of the round under way */
+	int64_t round_us, round_records; /* when the last round began, and what it carried */
+	struct call_list dead;		 /* to be refused by the next kick */
+	struct record_list rejected;	 /* the journal did not take them: likewise */
+	struct store_journal *journal;	 /* NULL: none */
 	/*
 	 * What Redis said of records in sum, not handed out to single ones yet: new, seen before.
 	 */
