@@ -47,7 +47,7 @@ static void test_shard_make_tags_are_the_smallest(void **state)
 	shard_make_tags(16, tags);
 	for (unsigned k = 0; k < 16; k++)
 		for (long number = 0; number < strtol(tags[k], NULL, 10); number++) {
-			char text[16];
+			char text[24];
 
 			snprintf(text, sizeof(text), "%ld", number);
 			assert_int_not_equal(slot_of(text) * 16 / 16384, k);
