@@ -23,13 +23,15 @@ enum metric {
 
 enum doubt_slots {
 	METRICS_DOUBTS = 64,
-	METRICS_REASONS = 128
+	METRICS_REASONS = 128,
+	METRICS_CHANGES = 32
 };
 
 struct metrics {
 	int64_t v[METRIC_COUNT];
 	int64_t doubt[METRICS_DOUBTS];	 /* by enum doubt of filters/ */
 	int64_t reason[METRICS_REASONS]; /* by enum reason of proxy/http/reason.h */
+	int64_t change[METRICS_CHANGES]; /* by enum change of the same */
 } __attribute__((aligned(64)));
 
 struct metric_info {

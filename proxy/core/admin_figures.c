@@ -41,6 +41,7 @@ static void read_slot(const struct metrics *from, struct metrics *to, unsigned n
 		copy(from->v, to->v, METRIC_COUNT);
 		copy(from->doubt, to->doubt, METRICS_DOUBTS);
 		copy(from->reason, to->reason, METRICS_REASONS);
+		copy(from->change, to->change, METRICS_CHANGES);
 		if (imbalance_of(to) == 0)
 			return;
 		if (n > READS_QUICK)
@@ -82,6 +83,8 @@ static void read_slots(const struct admin_env *env, struct metrics *sum)
 			sum->doubt[d] += one.doubt[d];
 		for (unsigned r = 0; r < METRICS_REASONS; r++)
 			sum->reason[r] += one.reason[r];
+		for (unsigned c = 0; c < METRICS_CHANGES; c++)
+			sum->change[c] += one.change[c];
 	}
 }
 

@@ -131,6 +131,16 @@ static json_t *reasons(const struct figures *f)
 	return o;
 }
 
+static json_t *changes(const struct figures *f)
+{
+	json_t *o = json_object();
+
+	for (unsigned i = 0; i < CHANGE_COUNT; i++)
+		json_object_set_new(o, change_table[i].word,
+				    json_integer((json_int_t)f->sum.change[i]));
+	return o;
+}
+
 static json_t *findings(const struct admin *a, const struct figures *f)
 {
 	json_t *list = json_array();
@@ -168,6 +178,7 @@ void admin_put_stats(const struct admin *a, const struct figures *f, struct strb
 	json_object_set_new(doc, "metrics", metrics(f));
 	json_object_set_new(doc, "doubts", doubts(f));
 	json_object_set_new(doc, "closed", reasons(f));
+	json_object_set_new(doc, "changed", changes(f));
 	json_object_set_new(doc, "process", process(f));
 	admin_put_json(doc, out);
 }

@@ -250,6 +250,12 @@ static void put_tables(const struct figures *f, struct strbuf *out)
 		if (f->sum.reason[i] != 0 && ++n > 0)
 			put_row(out, f->sum.reason[i], reason_table[i].word, reason_table[i].text);
 	end_table(out, n);
+	n = 0;
+	begin_table(out, "Messages that went on with something dropped, added or rewritten");
+	for (unsigned i = 0; i < CHANGE_COUNT; i++)
+		if (f->sum.change[i] != 0 && ++n > 0)
+			put_row(out, f->sum.change[i], change_table[i].word, change_table[i].text);
+	end_table(out, n);
 }
 
 void admin_put_page(const struct admin *a, const struct figures *f, struct strbuf *out)

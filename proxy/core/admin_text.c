@@ -9,6 +9,7 @@
 
 _Static_assert((int)DOUBT_COUNT <= (int)METRICS_DOUBTS, "a slot for each doubt");
 _Static_assert((int)REASON_COUNT <= (int)METRICS_REASONS, "a slot for each reason");
+_Static_assert((int)CHANGE_COUNT <= (int)METRICS_CHANGES, "a slot for each change");
 
 static void put_family(struct strbuf *out, const char *name, const char *type, const char *help)
 {
@@ -56,6 +57,11 @@ static void put_words(const struct figures *f, struct strbuf *out)
 	for (unsigned i = 1; i < REASON_COUNT; i++)
 		strbuf_printf(out, "statweir_closed_total{reason=\"%s\"} %" PRId64 "\n",
 			      reason_table[i].word, f->sum.reason[i]);
+	put_family(out, "statweir_changed_total", "counter",
+		   "Messages that went on with something dropped, added or rewritten");
+	for (unsigned i = 0; i < CHANGE_COUNT; i++)
+		strbuf_printf(out, "statweir_changed_total{reason=\"%s\"} %" PRId64 "\n",
+			      change_table[i].word, f->sum.change[i]);
 }
 
 static void put_mode(const struct figures *f, struct strbuf *out)
@@ -149,4 +155,7 @@ void admin_put_csv(const struct figures *f, struct strbuf *out)
 	for (unsigned i = 1; i < REASON_COUNT; i++)
 		put_row(out, "statweir_closed_total", "reason", reason_table[i].word,
 			f->sum.reason[i]);
+	for (unsigned i = 0; i < CHANGE_COUNT; i++)
+		put_row(out, "statweir_changed_total", "reason", change_table[i].word,
+			f->sum.change[i]);
 }

@@ -111,6 +111,16 @@ static void shed_fresh(struct worker *w)
 	}
 }
 
+static void log_refused(const struct worker *w, const struct address *from)
+{
+	static struct log_limit lim;
+	char peer[ADDRESS_TEXT];
+
+	if (w->conf->access_log)
+		log_limited(&lim, 20, LOG_INFO, "connection", "peer=%s fate=refused reason=%s",
+			    address_host(from, peer), reason_table[REASON_CONN_LIMIT].word);
+}
+
 void conn_accept(struct worker *w, int fd, const struct address *from)
 {
 	struct addr_count *addr = NULL;
@@ -130,6 +140,7 @@ void conn_accept(struct worker *w, int fd, const struct address *from)
 	if (c == NULL) {
 		metric_add(M_CONNS_REFUSED, 1);
 		metrics_self->reason[REASON_CONN_LIMIT]++;
+		log_refused(w, from);
 		close(fd);
 		return;
 	}
@@ -167,7 +178,7 @@ static void die(struct conn *c, enum reason why, bool with_reset)
 		stream_close(&c->s);
 	c->x = NULL;
 	if (x != NULL)
-		exch_abort(x);
+		exch_abort(x, why);
 	if (c->pinned != NULL)
 		upconn_drop(c->pinned);
 	c->pinned = NULL;
@@ -205,11 +216,11 @@ bool conn_send(struct conn *c, const struct slice *v, unsigned n)
  * Everything has been written. Whatever the client still sends, be it an idle line end,
  * would be answered with a reset behind a close, and the answer lost (RFC 9112 9.6).
  */
-static void finish_close(struct conn *c, enum reason why)
+static void finish_close(struct conn *c)
 {
 	shutdown(c->s.fd, SHUT_WR);
 	if (c->s.has_eof) {
-		conn_kill(c, why);
+		conn_kill(c, REASON_LAST_REQUEST);
 		return;
 	}
 	iobuf_release(&c->s.in);
@@ -217,7 +228,7 @@ static void finish_close(struct conn *c, enum reason why)
 	stream_want_read(&c->s, true);
 }
 
-void conn_exchange_ended(struct conn *c, bool keep_alive, enum reason why)
+void conn_exchange_ended(struct conn *c, bool keep_alive)
 {
 	c->x = NULL;
 	if (c->state == CONN_DEAD)
@@ -233,7 +244,7 @@ void conn_exchange_ended(struct conn *c, bool keep_alive, enum reason why)
 	}
 	conn_set_state(c, CONN_FLUSH);
 	if (stream_pending(&c->s) == 0)
-		finish_close(c, why);
+		finish_close(c);
 	else
 		stream_want_read(&c->s, false);
 }
@@ -340,7 +351,7 @@ static void on_writable(void *arg)
 		return;
 	}
 	if (c->state == CONN_FLUSH && stream_pending(&c->s) == 0)
-		finish_close(c, REASON_LAST_REQUEST);
+		finish_close(c);
 	else if (c->x != NULL)
 		exch_on_writable(c->x);
 	else if (is_between(c))

@@ -49,8 +49,11 @@ void conn_accept(struct worker *w, int fd, const struct address *from);
 /* Serve what is in the input buffer. */
 void conn_run(struct conn *c);
 
-/* The exchange has ended: next request, or close after what waits has been written. */
-void conn_exchange_ended(struct conn *c, bool keep_alive, enum reason why);
+/*
+ * The exchange has ended: next request, or close after what waits has been written. Why it
+ * ended has been counted with it.
+ */
+void conn_exchange_ended(struct conn *c, bool keep_alive);
 
 /* Close at once, aborting the exchange. */
 void conn_kill(struct conn *c, enum reason why);

@@ -61,6 +61,10 @@ struct exchange *exch_new(struct conn *c)
 	x->c = c;
 	x->start_ms = clock_mono_ms();
 	x->deadline_ms = x->start_ms + w->conf->header_timeout_ms;
+	if (w->conf->access_log) {
+		memcpy(x->peer, c->peer, sizeof(x->peer));
+		x->changes.wants_names = true;
+	}
 	return x;
 }
 
@@ -104,17 +108,53 @@ static void count_fate(struct exchange *x, enum fate fate)
 		metric_add(fates[fate], 1);
 }
 
+/* What went on otherwise than it came, as far as it went on. */
+static void count_changes(struct exchange *x, enum fate fate)
+{
+	const struct slice none = {NULL, 0};
+
+	if (fate == FATE_PASSED && x->body.ext_bytes + x->up_body.ext_bytes > 0)
+		changes_note(&x->changes, CHANGE_CHUNK_EXT, none);
+	if (fate == FATE_PASSED && x->body.trailer_bytes + x->up_body.trailer_bytes > 0)
+		changes_note(&x->changes, CHANGE_TRAILERS, none);
+	for (unsigned i = 0; x->changes.set >> i != 0; i++)
+		metrics_self->change[i] += x->changes.set >> i & 1;
+}
+
+static unsigned logged_status(const struct exchange *x, enum fate fate, enum reason why)
+{
+	if (fate == FATE_ABSORBED)
+		return 200;
+	return x->has_up_head ? x->up_head.status : reason_table[why].status;
+}
+
 static void log_access(const struct exchange *x, enum fate fate, enum reason why)
 {
 	static const char *const words[] = {"passed", "absorbed", "refused", "aborted"};
+	struct strbuf *changes = &x->w->out;
 
 	if (!x->w->conf->access_log)
 		return;
+	if (why == REASON_LAST_REQUEST)
+		why = REASON_NONE;
+	strbuf_reset(changes);
+	changes_put(&x->changes, changes);
 	log_line(LOG_INFO, "request",
-		 "peer=%s request=\"%s\" fate=%s reason=%s status=%u took_ms=%" PRId64,
-		 x->c != NULL ? x->c->peer : "-", x->line, words[fate], reason_table[why].word,
-		 x->has_up_head ? x->up_head.status : reason_table[why].status,
-		 clock_mono_ms() - x->start_ms);
+		 "peer=%s request=\"%s\" fate=%s reason=%s status=%u took_ms=%" PRId64 "%.*s",
+		 x->peer, x->line[0] != '\0' ? x->line : "-", words[fate], reason_table[why].word,
+		 logged_status(x, fate, why), clock_mono_ms() - x->start_ms,
+		 (int)strbuf_slice(changes).n, strbuf_slice(changes).p);
+}
+
+/* Strangers choose what stands there: escaped, and cut. */
+static void keep_line(struct exchange *x)
+{
+	size_t n;
+
+	log_escape(x->head.method, x->line, 40);
+	n = strlen(x->line);
+	x->line[n++] = ' ';
+	log_escape(x->head.target, x->line + n, sizeof(x->line) - n);
 }
 
 /* Take x off whatever it waits on. */
@@ -139,22 +179,23 @@ void exch_end(struct exchange *x, enum fate fate, enum reason why)
 
 	detach(x);
 	pace_ended(x, fate, why);
+	count_changes(x, fate);
 	log_access(x, fate, why);
 	count_fate(x, fate);
 	if (c != NULL && !x->is_read)
 		c->must_linger = true;
 	free_exchange(x);
 	if (c != NULL)
-		conn_exchange_ended(c, keep_alive && !c->must_linger, why);
+		conn_exchange_ended(c, keep_alive && !c->must_linger);
 }
 
-void exch_abort(struct exchange *x)
+void exch_abort(struct exchange *x, enum reason why)
 {
 	OBJ_CHECK(x, EXCH_MAGIC);
 	x->c = NULL;
 	if (x->state == EXCH_RECORD)
 		return; /* the store holds its record: exch_recorded() ends it */
-	exch_end(x, FATE_ABORTED, REASON_CLIENT_GONE);
+	exch_end(x, FATE_ABORTED, why);
 }
 
 void exch_drop_upstream(struct exchange *x)
@@ -200,9 +241,9 @@ void exch_refuse(struct exchange *x, enum reason why)
 		c->x = NULL;
 		exch_end(x, FATE_ABORTED, why);
 		if (is_open_ended)
-			conn_reset(c, why);
+			conn_reset(c, REASON_LAST_REQUEST);
 		else
-			conn_exchange_ended(c, false, why);
+			conn_exchange_ended(c, false);
 		return;
 	}
 	x->keep_alive = x->is_received && x->is_read && x->keep_alive;
@@ -235,8 +276,7 @@ static void start_request(struct exchange *x)
 	x->keep_alive =
 		h->keep_alive && (int64_t)c->n_requests < w->conf->max_requests && !w->is_draining;
 	if (w->conf->access_log)
-		snprintf(x->line, sizeof(x->line), "%.*s %.*s", (int)(h->method.n & 63),
-			 h->method.p, h->target.n > 90 ? 90 : (int)h->target.n, h->target.p);
+		keep_line(x);
 	http_body_init(&x->body, h);
 	x->is_read = h->framing == FRAMING_NONE;
 	if (h->via_count >= (unsigned)w->conf->via_limit) {

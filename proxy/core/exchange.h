@@ -13,6 +13,7 @@
 #define STATWEIR_CORE_EXCHANGE_H
 
 #include "proxy/core/conn.h"
+#include "proxy/http/changes.h"
 
 enum exch_state {
 	EXCH_HEAD,
@@ -82,10 +83,13 @@ struct exchange {
 	unsigned n_interim;
 	bool has_up_head;
 	bool has_head_out;    /* the client form of the head has been sent */
+	bool has_waited;      /* the head has waited for room: what changed is noted */
 	bool is_bound;	      /* forwarded on a connection of its own (W11) */
 	struct strbuf sample; /* head and body of the reply, for is_sample */
 	size_t sample_head_bytes;
-	char line[160]; /* method and target for the access log */
+	/* For the access log */
+	char peer[ADDRESS_TEXT], line[160]; /* line: method and target */
+	struct changes changes;
 };
 
 /* A new exchange for the next request of c; NULL without memory. */
@@ -101,8 +105,8 @@ void exch_on_writable(struct exchange *x);
 void exch_start_window(struct exchange *x);
 /* Its deadline has passed. */
 void exch_on_deadline(struct exchange *x, int64_t now);
-/* The client is gone: let go of everything that can be let go of. */
-void exch_abort(struct exchange *x);
+/* The client's connection ends: let go of everything that can be let go of. */
+void exch_abort(struct exchange *x, enum reason why);
 /* Ask again for those that waited for an acknowledgement to be learned. */
 void exch_wake_waiting(struct worker *w);
 /* Free the spare ones (at exit). */

@@ -15,7 +15,7 @@
 static void on_up_readable(void *arg);
 static void on_up_writable(void *arg);
 
-static struct emit_request how_to_emit(const struct exchange *x)
+static struct emit_request how_to_emit(struct exchange *x)
 {
 	/* At 0 it was answered by us. */
 	bool counts = x->head.counts_forwards;
@@ -26,6 +26,7 @@ static struct emit_request how_to_emit(const struct exchange *x)
 		.pseudonym = slice_str(x->w->conf->pseudonym),
 		.is_trusted = x->c->is_trusted,
 		.max_forwards = counts ? (int64_t)(x->head.max_forwards - 1) : -1,
+		.changes = &x->changes,
 	};
 }
 
@@ -311,7 +312,8 @@ static bool has_room(const struct exchange *x, size_t n)
 static bool interim_response(struct exchange *x)
 {
 	struct iobuf *in = &x->uc->s.in;
-	struct emit_response how = {.minor = x->head.minor, .keep_alive = true};
+	struct emit_response how = {
+		.minor = x->head.minor, .keep_alive = true, .changes = &x->changes};
 	struct slice head;
 
 	strbuf_reset(&x->w->out);
@@ -337,7 +339,8 @@ static void start_response(struct exchange *x)
 	struct emit_response how = {.minor = x->head.minor,
 				    .is_head = x->head.is_head,
 				    .keep_alive = x->keep_alive,
-				    .date = clock_http_date()};
+				    .date = clock_http_date(),
+				    .changes = x->has_waited ? NULL : &x->changes};
 	struct slice head;
 
 	strbuf_reset(&w->out);
@@ -349,6 +352,7 @@ static void start_response(struct exchange *x)
 	head = strbuf_slice(&w->out);
 	if (!has_room(x, head.n)) {
 		/* Behind answers that the client has not read; its writable event goes on. */
+		x->has_waited = true;
 		stream_want_read(&x->uc->s, false);
 		return;
 	}

@@ -1,8 +1,31 @@
 #include "proxy/http/emit.h"
 
 #include "proxy/http/emit_put.h"
+#include "proxy/http/names.h"
 
 #define CRLF SLICE("\r\n")
+
+/* A field that goes no further, and why. The framing is not the field's: it is said anew. */
+static void note_dropped(struct changes *changes, const struct field *f)
+{
+	enum field_id id = (enum field_id)f->id;
+	enum change why = CHANGE_OPTION;
+
+	if (changes == NULL || id == FIELD_TRANSFER_ENCODING)
+		return;
+	if (name_is_hop_by_hop(id))
+		why = CHANGE_HOP_BY_HOP;
+	else if (id == FIELD_EXPECT)
+		why = CHANGE_EXPECT;
+	else if (name_is_twin(f->name))
+		why = CHANGE_TWIN;
+	changes_note(changes, why, f->name);
+}
+
+static void note(struct changes *changes, enum change what)
+{
+	changes_note(changes, what, slice_make(NULL, 0));
+}
 
 static void put_line(struct strbuf *out, struct slice name, struct slice value)
 {
@@ -83,17 +106,23 @@ static void put_request_field(struct strbuf *out, const struct http_head *head,
 	case FIELD_FORWARDED:
 		if (how->is_trusted)
 			put_appended(out, f, f == find_last(head, (enum field_id)f->id), how->peer);
+		else
+			changes_note(how->changes, CHANGE_UNTRUSTED, f->name);
 		return;
 	case FIELD_X_FORWARDED_PROTO:
 	case FIELD_X_FORWARDED_HOST:
 		if (how->is_trusted)
 			put_line(out, f->name, f->value);
+		else
+			changes_note(how->changes, CHANGE_UNTRUSTED, f->name);
 		return;
 	case FIELD_MAX_FORWARDS:
-		if (how->max_forwards >= 0)
+		if (how->max_forwards >= 0) {
 			put_number_line(out, f->name, (uint64_t)how->max_forwards);
-		else
+			note(how->changes, CHANGE_HOPS);
+		} else {
 			put_line(out, f->name, f->value);
+		}
 		return;
 	default:
 		put_line(out, f->name, f->value);
@@ -133,11 +162,21 @@ void emit_request_head(struct strbuf *out, const struct http_head *head,
 {
 	put_request_line(out, head);
 	put_line(out, SLICE("Host"), head->authority.n > 0 ? head->authority : how->default_host);
+	if (head->is_absolute)
+		note(how->changes, CHANGE_TARGET);
+	if (head->authority.n == 0)
+		note(how->changes, CHANGE_HOST);
 	for (unsigned i = 0; i < head->n_fields; i++)
 		if (!head->fields[i].is_dropped)
 			put_request_field(out, head, &head->fields[i], how);
+		else
+			note_dropped(how->changes, &head->fields[i]);
 	put_request_framing(out, head);
 	put_via(out, head, how->pseudonym);
+	if (how->pseudonym.n > 0)
+		note(how->changes, CHANGE_VIA);
+	if (how->peer.n > 0)
+		note(how->changes, CHANGE_PEER);
 	if (how->peer.n > 0 && (!how->is_trusted || find_last(head, FIELD_X_FORWARDED_FOR) == NULL))
 		put_line(out, SLICE("X-Forwarded-For"), how->peer);
 	emit_put(out, CRLF);
@@ -179,9 +218,17 @@ static void put_response_framing(struct strbuf *out, const struct http_head *hea
 		put_length(out, head->length);
 }
 
-static bool is_emitted(const struct field *f)
+static void put_response_field(struct strbuf *out, const struct http_head *head,
+			       const struct field *f, struct changes *changes)
 {
-	return !f->is_dropped && f->id != FIELD_CONTENT_LENGTH && f->id != FIELD_TRANSFER_ENCODING;
+	if (f->id == FIELD_CONTENT_LENGTH || f->id == FIELD_TRANSFER_ENCODING) {
+		if (head->status < 200 || head->status == 204)
+			changes_note(changes, CHANGE_NO_BODY, f->name);
+	} else if (f->is_dropped) {
+		note_dropped(changes, f);
+	} else {
+		put_line(out, f->name, f->value);
+	}
 }
 
 /* HTTP/1.1 stays open unless told otherwise, HTTP/1.0 closes unless told otherwise. */
@@ -200,13 +247,16 @@ enum framing emit_response_head(struct strbuf *out, const struct http_head *head
 
 	put_status_line(out, head->status, head->reason);
 	for (unsigned i = 0; i < head->n_fields; i++)
-		if (is_emitted(&head->fields[i]))
-			put_line(out, head->fields[i].name, head->fields[i].value);
+		put_response_field(out, head, &head->fields[i], how->changes);
+	if (framing != head->framing && framing != FRAMING_NONE)
+		note(how->changes, CHANGE_FRAMING);
 	put_response_framing(out, head, framing, how->is_head);
 	put_via(out, head, how->pseudonym);
 	if (head->status >= 200) {
-		if (!head->has_date && how->date != NULL)
+		if (!head->has_date && how->date != NULL) {
 			put_line(out, SLICE("Date"), slice_str(how->date));
+			note(how->changes, CHANGE_DATE);
+		}
 		put_connection(out, how->keep_alive && framing != FRAMING_CLOSE, how->minor);
 	}
 	emit_put(out, CRLF);

@@ -6,6 +6,7 @@
 #define STATWEIR_HTTP_EMIT_H
 
 #include "proxy/base/strbuf.h"
+#include "proxy/http/changes.h"
 #include "proxy/http/message.h"
 #include "proxy/http/reason.h"
 
@@ -15,6 +16,7 @@ struct emit_request {
 	struct slice pseudonym;	   /* ours, for Via */
 	bool is_trusted;	   /* peer may set X-Forwarded-* and Forwarded */
 	int64_t max_forwards;	   /* value to write instead of the client's, -1: leave it */
+	struct changes *changes;   /* what becomes different is noted there; NULL: nowhere */
 };
 
 /*
@@ -32,6 +34,7 @@ struct emit_response {
 	bool is_head;	 /* it answers HEAD */
 	struct slice pseudonym;
 	const char *date; /* written when the response has none (RFC 9110 6.6.1) */
+	struct changes *changes;
 };
 
 /*

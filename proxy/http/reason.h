@@ -1,4 +1,7 @@
-/* Why a message was refused or a connection closed: one table, see reason.def. */
+/*
+ * Why a message was refused or a connection closed, and what was changed in a message that
+ * went on: one table, see reason.def.
+ */
 #ifndef STATWEIR_HTTP_REASON_H
 #define STATWEIR_HTTP_REASON_H
 
@@ -7,7 +10,6 @@
 enum reason {
 #define REASON(name, status, word, text) REASON_##name,
 #include "proxy/http/reason.def"
-#undef REASON
 	REASON_COUNT
 };
 
@@ -16,5 +18,25 @@ struct reason_info {
 	const char *word, *text;
 };
 extern const struct reason_info reason_table[REASON_COUNT];
+
+enum change {
+#define CHANGE(name, kind, word, text) CHANGE_##name,
+#include "proxy/http/reason.def"
+	CHANGE_COUNT
+};
+
+enum change_kind {
+	CHANGE_DROPPED,
+	CHANGE_ADDED,
+	CHANGE_REWRITTEN,
+	CHANGE_KINDS
+};
+
+struct change_info {
+	enum change_kind kind;
+	const char *word, *text;
+};
+extern const struct change_info change_table[CHANGE_COUNT];
+extern const char *const change_kind_words[CHANGE_KINDS];
 
 #endif

@@ -12,6 +12,12 @@ check() {
 }
 check DOUBT filters/doubt.def
 check REASON proxy/http/reason.def
+check CHANGE proxy/http/reason.def
+# Each word of the access log is explained.
+for w in $(sed -n 's/^\(REASON\|CHANGE\)([^"]*"\([a-z_0-9]*\)".*/\2/p' proxy/http/reason.def); do
+	[ "$w" = none ] || grep -q "^| .$w. |" docs/OPERATIONS.md ||
+		{ echo "docs/OPERATIONS.md, section 7, lacks $w of proxy/http/reason.def"; bad=1; }
+done
 for c in tests/fuzz/corpus/*/; do
 	n=$(basename "$c")
 	[ -f "tests/fuzz/fuzz_$n.c" ] || { echo "$c has no target tests/fuzz/fuzz_$n.c"; bad=1; }

@@ -56,6 +56,7 @@ class Peer:
         self.buf = b""
         self.got = b""  # every byte that ever came
         self.is_ended = False
+        self.is_busy = False  # in a script that may end the connection
 
     def more(self):
         d = self.s.recv(65536)
@@ -167,22 +168,30 @@ class Upstream:
                     break
                 with self.cond:
                     self.heads.append(head)
+                    peer.is_busy = True
                     self.cond.notify_all()
                 if not self.answer(peer, head):
                     break
+                peer.is_busy = False
         except OSError:
             pass
         except Exception as e:  # a fault of the script: shown by the fixture
             self.faults.append(e)
         peer.is_ended = True
         peer.s.close()
+        peer.is_busy = False
+
+    def settle(self):
+        """Connections that a script is about to end have ended; those that hang are nobody's."""
+        end = time.monotonic() + 0.5
+        while any(p.is_busy for p in self.peers) and time.monotonic() < end:
+            quiet(0.005)
 
     def script(self, answer):
         """Answer so from now on; forget what was seen."""
         with self.cond:
             self.answer = answer
             self.heads.clear()
-            self.peers_before = len(self.peers)
         return self
 
     def sends(self, raw, keep=False):
@@ -219,6 +228,7 @@ def echo_again(request):
     """Every test begins with an upstream that echoes."""
     if "upstream" in request.fixturenames:
         u = request.getfixturevalue("upstream")
+        u.settle()
         u.script(echo)
         u.faults.clear()
         yield

@@ -143,7 +143,7 @@ def is_whole_upstream(upstream):
             return False
         seen.append(True)
         peer.send(ok())
-        return False
+        return True
 
     upstream.script(answer)
     return seen
