@@ -32,9 +32,11 @@
 #define SETTLE_MAX_US (2 * (int64_t)US_PER_S)
 
 /* The test: judge when so much less (log2) is under way. */
-#define TEST_DROP     0.85
+#define TEST_DROP     0.75
+#define WORSE	      0.5
 #define DRIFT_DROP    0.4
-#define DRIFT_WINDOWS 10
+#define DRIFT_WINDOWS 5
+#define DRIFT_SHARE   0.3
 #define SMOOTH	      0.15
 #define LOOK_DROP     0.5
 /* Fallen by less than this share of the drop: it is the work. */
@@ -42,10 +44,13 @@
 /* Back at this share of the limit it began with, a test is over. */
 #define BACK	     0.95
 #define LOOK_STEP    (-0.7)
-#define LOOK_OFF     0.2
+#define LOOK_OFF     0.1
+#define LOOK_SIGMA   1.2
+#define LOOK_SURE    0.7 /* share of what was found by which the base moves */
+#define LOOK_UNSURE  0.3
 #define LOOK_US	     (5 * (int64_t)US_PER_S)
 #define LOOKS_MAX    4 /* doublings of the time between looks */
-#define LOOK_WINDOWS 4 /* then it is given up */
+#define LOOK_WINDOWS 2 /* then it is given up */
 /* At the floor: try upwards after so long, then after twice as long and so on. */
 #define UP_US	(US_PER_S / 2)
 #define UPS_MAX 7
@@ -56,6 +61,7 @@
  * which a window of n answers has about 1/sqrt(n); up in lulls, and a little at the floor,
  * where nothing is left to be lowered.
  */
+#define LEARN	   60 /* answers before a new base is held to */
 #define BASE_DOWN  0.1
 #define BASE_HOLD  0.5 /* for HOLD windows after a jump, in which nothing is raised */
 #define HOLD	   3
@@ -63,7 +69,14 @@
 #define BASE_SIGMA 3.0
 #define BASE_UP	   0.05
 #define BASE_FLOOR 0.01
+#define IDLE_SLOW  1.0
 #define LULL	   0.6 /* share of the limit in use */
+
+/* How far the mean of n answers strays by chance. */
+static double chance_of(unsigned n)
+{
+	return throttle_exp2(-0.5 * throttle_log2(n));
+}
 
 static double in_ms(double log2_us)
 {
@@ -123,9 +136,12 @@ static void move_base(struct throttle *t, unsigned c, double off, bool is_lull)
 {
 	struct limiter *l = &t->limiter;
 	double trust = limit_bounded((double)l->w.n[c] / FULL_TRUST, 0, 1);
-	double chance = BASE_SIGMA * throttle_exp2(-0.5 * throttle_log2(l->w.n[c]));
+	double chance = BASE_SIGMA * chance_of(l->w.n[c]);
 
-	if (off < -BASE_FAR - chance) {
+	if (l->learned[c] < LEARN) {
+		l->learned[c] += l->w.n[c];
+		l->base[c] += off * l->w.n[c] / l->learned[c];
+	} else if (off < -BASE_FAR - chance) {
 		l->base[c] += off;
 		l->n_hold = HOLD;
 	} else if (off < 0) {
@@ -153,8 +169,10 @@ static double judge_latency(struct throttle *t, double busy)
 			continue;
 		mean = l->w.sum[c] / l->w.n[c];
 		l->last[c] = mean;
-		if (l->base[c] <= 0)
+		if (l->base[c] <= 0) {
 			l->base[c] = mean;
+			l->learned[c] = 0;
+		}
 		off = mean - l->base[c];
 		sum += off * l->w.n[c];
 		move_base(t, c, off, is_lull);
@@ -166,7 +184,9 @@ static void begin_test(struct limiter *l, double busy)
 {
 	l->test = TEST_LOWERED;
 	l->ref_slowdown = l->slowdown;
-	l->ref_smooth = l->smooth;
+	l->n_low = 0;
+	l->low_slowdown = 0;
+	l->low_drop = 0;
 	l->ref_busy = busy;
 	l->ref_limit = l->limit;
 	l->n_windows = 0;
@@ -232,22 +252,26 @@ static void begin_look(struct throttle *t, double busy, int64_t now_us)
 static void judge_look(struct throttle *t, double drop, int64_t now_us)
 {
 	struct limiter *l = &t->limiter;
-	double off = l->slowdown;
+	double off = l->slowdown, chance = LOOK_OFF + LOOK_SIGMA * chance_of(l->w.n_samples);
 
-	if (drop < LOOK_DROP && ++l->n_windows < LOOK_WINDOWS)
+	if (drop < LOOK_DROP && l->n_hold == 0 && ++l->n_windows < LOOK_WINDOWS)
 		return;
-	if (drop < LOOK_DROP || (off < LOOK_OFF && off > -LOOK_OFF)) {
-		plan_look(l, l->n_looks + 1, now_us);
+	if (drop < LOOK_DROP || l->n_hold > 0) {
+		/* Not lowered enough, or the base has just moved by itself. */
+		plan_look(l, l->n_looks, now_us);
+		off = 0;
 	} else {
+		bool is_sure = off > chance || off < -chance;
+
 		for (unsigned c = 0; c < THROTTLE_N_CLASSES; c++)
 			if (l->base[c] > 0)
-				l->base[c] += off;
+				l->base[c] += off * (is_sure ? LOOK_SURE : LOOK_UNSURE);
 		l->slowdown = 0;
 		l->smooth = 0;
-		plan_look(l, 0, now_us);
+		plan_look(l, is_sure ? 0 : l->n_looks + 1, now_us);
 	}
 	/* It was too high: then the limit was as well. */
-	if (off < -LOOK_OFF)
+	if (off < -chance)
 		return;
 	limit_set(t, now_us, l->ref_limit, "has looked at the base (%.0f under way, %.1f times)",
 		  l->ref_busy, throttle_exp2(off));
@@ -301,6 +325,22 @@ static bool is_stuck(struct throttle *t, int64_t now_us)
 	return now_us >= l->next_up_us && l->w.was_full;
 }
 
+/* Slowly lowered, and for nothing? A small drop needs many windows to tell. */
+static void judge_drift(struct throttle *t, double busy, double drop, int64_t now_us)
+{
+	struct limiter *l = &t->limiter;
+
+	l->n_low++;
+	l->low_slowdown += l->slowdown;
+	l->low_drop += drop;
+	if (l->n_low < DRIFT_WINDOWS)
+		return;
+	if (l->ref_slowdown * l->n_low - l->low_slowdown < DRIFT_SHARE * l->low_drop)
+		raise_base(t, now_us);
+	else
+		begin_test(l, busy);
+}
+
 static void judge_lowered(struct throttle *t, double busy, double drop, double fallen,
 			  int64_t now_us)
 {
@@ -308,7 +348,7 @@ static void judge_lowered(struct throttle *t, double busy, double drop, double f
 
 	if (l->slowdown <= TARGET && l->limit >= BACK * l->ref_limit) {
 		l->test = TEST_NONE;
-	} else if (fallen < -0.2 || drop < 0) {
+	} else if (fallen < -WORSE || drop < 0) {
 		/* It was still getting slower when the test began. */
 		l->ref_slowdown = l->slowdown;
 		l->ref_busy = busy;
@@ -317,10 +357,8 @@ static void judge_lowered(struct throttle *t, double busy, double drop, double f
 			raise_base(t, now_us);
 		else
 			begin_test(l, busy);
-	} else if (++l->n_windows >= DRIFT_WINDOWS && drop >= DRIFT_DROP &&
-		   l->ref_smooth - l->smooth < TEST_SHARE * drop) {
-		/* Slowly lowered, for nothing: many windows have said so. */
-		raise_base(t, now_us);
+	} else if (drop >= DRIFT_DROP) {
+		judge_drift(t, busy, drop, now_us);
 	}
 }
 
@@ -352,6 +390,9 @@ static void lower(struct throttle *t, double busy, double step, int64_t now_us)
 	struct limiter *l = &t->limiter;
 	double from = l->limit;
 
+	/* Hardly in use: a few answers have been slow, and lowering would change nothing now. */
+	if (!l->w.was_full && busy < LULL * l->limit && l->slowdown < IDLE_SLOW)
+		return;
 	if (l->test == TEST_NONE)
 		begin_test(l, busy);
 	/* Only what is in use can be lowered. */

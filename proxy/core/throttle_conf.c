@@ -54,8 +54,8 @@ double throttle_rate(const struct throttle *t)
 
 	if (t->mode != THROTTLE_AUTO)
 		return 0;
-	if (t->limiter.rate > 0 && t->limiter.rate < rate)
-		rate = t->limiter.rate;
+	if (t->limiter.applied_rate > 0 && t->limiter.applied_rate < rate)
+		rate = t->limiter.applied_rate;
 	return rate;
 }
 

@@ -18,6 +18,9 @@
 #define RATE_WALK    1.1
 #define WALK_AFTER   10 /* windows without errors */
 #define SLOW_SHARE   0.7
+#define RATE_STEP    0.1
+/* 503 often means too many at once, not too many a second. */
+#define ERRORS_CUT_N 0.9
 
 static void start_window(struct limiter *l, int64_t now_us)
 {
@@ -46,6 +49,7 @@ void limit_set_conf(struct throttle *t, int64_t now_us)
 	l->applied = (unsigned)limit_bounded(l->applied, t->floor_n, t->ceiling_n);
 	if (l->rate > 0)
 		l->rate = limit_bounded(l->rate, t->floor, t->ceiling);
+	l->applied_rate = l->rate;
 }
 
 void limit_count_busy(struct limiter *l, int64_t now_us)
@@ -101,17 +105,20 @@ void limit_done(struct throttle *t, const struct throttle_item *item, int64_t no
 
 /* --- rate */
 
+/* As with concurrency: what is in force follows when it differs enough. */
 static void set_rate(struct throttle *t, int64_t now_us, double rate, const char *why)
 {
 	struct limiter *l = &t->limiter;
-	double was = throttle_rate(t);
-	struct throttle_change change = {.what = THROTTLE_RATE, .from = l->rate};
+	double was = throttle_rate(t), off;
+	struct throttle_change change = {.what = THROTTLE_RATE, .from = l->applied_rate};
 
 	l->rate = rate >= t->ceiling ? 0 : limit_bounded(rate, t->floor, t->ceiling);
-	throttle_apply_rates(t);
-	change.to = l->rate;
-	if (change.from == change.to)
+	off = l->rate > l->applied_rate ? l->rate - l->applied_rate : l->applied_rate - l->rate;
+	if (off <= 0 || (l->rate > t->floor && off < RATE_STEP * l->applied_rate))
 		return;
+	l->applied_rate = l->rate;
+	throttle_apply_rates(t);
+	change.to = l->applied_rate;
 	throttle_changed(t, now_us, &change, "%s: %.0f -> %.0f msg/s", why, was, throttle_rate(t));
 }
 
@@ -153,6 +160,9 @@ static void cut_rate(struct throttle *t, int64_t now_us)
 	if (w->n_timeouts >= ERRORS_MIN)
 		limit_set(t, now_us, l->limit * ERRORS_CUT, "%.0f timeouts, %.0f errors",
 			  w->n_timeouts, w->n_errors);
+	else if (ok_share > 0.5)
+		limit_set(t, now_us, l->limit * ERRORS_CUT_N, "%.0f errors, %.0f good answers",
+			  w->n_errors, w->n_ok);
 }
 
 static void recover_rate(struct throttle *t, int64_t now_us)

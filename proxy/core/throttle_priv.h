@@ -132,11 +132,13 @@ struct window {
 struct limiter {
 	double limit;			 /* concurrency, as calculated */
 	unsigned applied;		 /* as in force: follows when it differs enough */
-	double rate;			 /* after errors; 0: the ceiling alone */
+	double rate;			 /* after errors, as calculated; 0: the ceiling alone */
+	double applied_rate;		 /* as in force */
 	double slow_rate;		 /* up to here a lowered rate may double */
 	double base[THROTTLE_N_CLASSES]; /* log2 of the latency without load; 0: not known */
-	double last[THROTTLE_N_CLASSES]; /* log2 of the latency in the last window; 0: none */
-	double slowdown;		 /* log2 of latency / base in the last window */
+	unsigned learned[THROTTLE_N_CLASSES]; /* answers that a new base rests on */
+	double last[THROTTLE_N_CLASSES];      /* log2 of the latency in the last window; 0: none */
+	double slowdown;		      /* log2 of latency / base in the last window */
 	unsigned n_hold; /* windows in which nothing is raised: a base has just fallen */
 	unsigned n_good; /* windows in a row at the base */
 	struct window w;
@@ -148,7 +150,9 @@ struct limiter {
 		TEST_LOOK,    /* lowered to see whether a base that was raised is right */
 		TEST_UP	      /* raised from the floor, where nothing can be lowered */
 	} test;
-	double ref_slowdown, ref_smooth, ref_busy, ref_limit;
+	double ref_slowdown, ref_busy, ref_limit;
+	unsigned n_low; /* windows with clearly less under way, and their sums */
+	double low_slowdown, low_drop;
 	double smooth;	      /* slowdown over some windows */
 	unsigned n_windows;   /* of this test */
 	unsigned n_looks;     /* since the base was raised */
