@@ -137,6 +137,14 @@ static void check_redis(const struct conf *c, struct strbuf *err)
 	} else if (strcmp(server, "embedded") != 0) {
 		check_address(err, "redis.server", server, false);
 	}
+	if (c->redis_wait > 0 && c->durability != DURABLE_REDIS)
+		strbuf_put_str(err, "redis.wait needs redis.durability = redis\n");
+	if (c->redis_wait > 0 && strcmp(server, "embedded") == 0)
+		strbuf_put_str(err, "redis.wait needs a Redis with replicas, not redis.server = "
+				    "embedded\n");
+	/* The connection is given up, and nobody would learn what WAIT had to say. */
+	if (c->redis_wait > 0 && c->redis_wait_timeout_ms >= c->redis_call_ms)
+		strbuf_put_str(err, "redis.wait_timeout must be shorter than redis.call_timeout\n");
 	/* Braces would move the hash tag that keeps a shard's keys together. */
 	if (!is_word(slice_str(c->redis_prefix)))
 		fault(err, "redis.prefix", c->redis_prefix, "allowed are letters, digits, . _ -");

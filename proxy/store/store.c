@@ -135,6 +135,16 @@ static void redis_answered_all(struct store *s, struct record_list *list, enum s
 	}
 }
 
+void store_answer_round(struct store *s, struct record_list *list, enum store_rc rc, int64_t n_new,
+			int64_t n_counted)
+{
+	if (rc == STORE_OK) {
+		s->n_new += n_new;
+		s->n_repeated += n_counted - n_new;
+	}
+	redis_answered_all(s, list, rc);
+}
+
 static void refuse_queued(struct store *s)
 {
 	for (unsigned k = 0; k < s->n_shards; k++) {
@@ -171,23 +181,24 @@ static void finish_absorb(struct call *c, enum store_rc rc, const redisReply *re
 {
 	struct store *s = c->s;
 	struct record_list list = STAILQ_HEAD_INITIALIZER(list);
-	int64_t n_new;
+	int64_t n_new, n_counted;
 
 	if (rc == STORE_OK && reply->type != REDIS_REPLY_INTEGER)
 		rc = STORE_UNKNOWN;
 	FAILPOINT("absorb_answered");
-	if (rc == STORE_OK) {
-		n_new = store_count_new(reply->integer, c->n_counted);
-		s->n_new += n_new;
-		s->n_repeated += c->n_counted - n_new;
-	}
+	n_counted = c->n_counted;
+	n_new = rc == STORE_OK ? store_count_new(reply->integer, c->n_counted) : 0;
+	if (rc == STORE_OK && store_wait_is_on(s))
+		store_wait_keep(s, c, n_new);
 	STAILQ_CONCAT(&list, &c->records);
 	call_free(c);
 	s->n_round--;
+	store_wait_go_on(s);
 	/* The next round, or a pass that waits for the end of this one. */
 	if (s->n_round == 0 && (s->n_queued > 0 || s->journal != NULL))
 		store_kick(s);
-	redis_answered_all(s, &list, rc);
+	if (!STAILQ_EMPTY(&list))
+		store_answer_round(s, &list, rc, n_new, n_counted);
 }
 
 /* Move records from a queue into a call: those that fit. */
@@ -309,6 +320,8 @@ static void start_round(struct store *s)
 			break;
 	if (s->n_round == 0)
 		refuse_queued(s); /* no memory for a single call */
+	else
+		store_wait_begin(s);
 }
 
 /* Between turns: what could not be sent is refused here, never from inside a call. */
@@ -513,6 +526,7 @@ int store_open(struct store **out, struct event_base *base, const struct conf *c
 	STAILQ_INIT(&s->dead);
 	STAILQ_INIT(&s->spare);
 	STAILQ_INIT(&s->rejected);
+	store_wait_init(&s->wait);
 	snprintf(s->why, sizeof(s->why), "connecting to Redis");
 	s->kick = event_new(base, -1, 0, on_kick, s);
 	env = (struct link_env){.arg = s, .up = on_link_up, .down = on_link_down};

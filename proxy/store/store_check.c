@@ -133,7 +133,9 @@ static void judge_facts(struct store *s)
 	char why[STORE_WHY_BYTES];
 
 	if (facts_are_enough(&s->facts, (enum conf_durability)s->conf->durability, why,
-			     sizeof(why))) {
+			     sizeof(why)) &&
+	    (!store_wait_is_on(s) ||
+	     facts_have_replicas(&s->facts, s->conf->redis_wait, why, sizeof(why)))) {
 		warn_once(s);
 		check_meta(s);
 		return;
@@ -326,12 +328,17 @@ void store_check_lost(struct store *s, const char *why)
 	not_ready(s, why);
 }
 
+void store_check_unfit(struct store *s, const char *why)
+{
+	s->is_durable = false;
+	s->next_check_ms = clock_mono_ms() + RECHECK_MS;
+	not_ready(s, why);
+}
+
 void store_check_refused(struct store *s, const char *error)
 {
 	char why[STORE_WHY_BYTES];
 
-	s->is_durable = false;
-	s->next_check_ms = clock_mono_ms() + RECHECK_MS;
 	store_explain(error, why, sizeof(why));
-	not_ready(s, why);
+	store_check_unfit(s, why);
 }

@@ -7,6 +7,7 @@
  * store_verbs.c  lease, seal, outbox, settle and the rest: answers as values
  * store_query.c  what people ask: windows, a client, a rule
  * store_check.c  does Redis keep what is configured? whose data is it?
+ * store_wait.c	  do replicas have it?
  */
 #ifndef STATWEIR_STORE_STORE_IMPL_H
 #define STATWEIR_STORE_STORE_IMPL_H
@@ -18,14 +19,13 @@
 #include "proxy/store/store.h"
 #include "proxy/store/store_check.h"
 #include "proxy/store/store_journal.h"
+#include "proxy/store/store_wait.h"
 
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 
 #define STORE_MAGIC	0x73746f72u
 #define STORE_WHY_BYTES 320
-
-STAILQ_HEAD(record_list, record);
 
 struct call;
 /* reply is NULL unless rc is STORE_OK; a reply of the wrong shape is answered as unknown. */
@@ -71,6 +71,7 @@ struct store {
 	struct call_list dead;		 /* to be refused by the next kick */
 	struct record_list rejected;	 /* the journal did not take them: likewise */
 	struct store_journal *journal;	 /* NULL: none */
+	struct store_wait wait;
 	/*
 	 * What Redis said of records in sum, not handed out to single ones yet: new, seen before.
 	 */
@@ -113,6 +114,9 @@ bool store_send_records(struct store *s, struct shard *sh, struct record_queue *
 			call_finish_fn *finish);
 /* A count as Redis answered it, made possible. */
 int64_t store_count_new(int64_t answered, unsigned n_counted);
+/* Redis has spoken of these, of which n_counted were counted and n_new new. Empties the list. */
+void store_answer_round(struct store *s, struct record_list *list, enum store_rc rc, int64_t n_new,
+			int64_t n_counted);
 /* The journal has r on disk, or could not write it. */
 void store_record_synced(struct store *s, struct record *r, bool is_on_disk);
 
@@ -145,6 +149,8 @@ void store_check_tick(struct store *s);
 void store_check_lost(struct store *s, const char *why);
 /* Redis has refused a call: no records until the next check has passed, in a second. */
 void store_check_refused(struct store *s, const char *error);
+/* The same, for this reason. */
+void store_check_unfit(struct store *s, const char *why);
 int store_send_library(struct store *s);
 
 #endif

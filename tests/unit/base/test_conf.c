@@ -404,6 +404,34 @@ static void test_conf_check_table(void **state)
 	}
 }
 
+/* Replicas can be waited for only where there are any, and only for so long. */
+static void test_conf_check_wait_for_replicas(void **state)
+{
+	static const struct {
+		const char *setting, *value, *words;
+	} steps[] = {
+		{"redis.wait", "1", "embedded"},
+		{"redis.server", "10.0.0.1:6379", "redis.durability = redis"},
+		{"redis.durability", "redis", NULL},
+		{"redis.wait_timeout", "3s", "shorter than redis.call_timeout"},
+		{"redis.call_timeout", "4s", NULL},
+	};
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	assert_int_equal(conf_set(&f.conf, "global.upstream", "mp:80", &f.err), 0);
+	assert_int_equal(conf_set(&f.conf, "redis.durability", "journal", &f.err), 0);
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		strbuf_reset(&f.err);
+		assert_int_equal(conf_set(&f.conf, steps[i].setting, steps[i].value, &f.err), 0);
+		assert_int_equal(conf_check(&f.conf, &f.err), steps[i].words == NULL ? 0 : -EINVAL);
+		if (steps[i].words != NULL)
+			assert_true(says(&f, steps[i].words));
+	}
+	teardown(&f);
+}
+
 static const struct {
 	const char *text, *host;
 	uint16_t port;
@@ -454,6 +482,7 @@ int main(void)
 		cmocka_unit_test(test_conf_print_reads_back_the_same),
 		cmocka_unit_test(test_conf_print_manual_names_every_setting),
 		cmocka_unit_test(test_conf_check_table),
+		cmocka_unit_test(test_conf_check_wait_for_replicas),
 		cmocka_unit_test(test_conf_parse_address_table),
 	};
 

@@ -26,9 +26,12 @@ static struct fake {
 	struct bufferevent *conn;
 	redisReader *reader;
 	const char *info, *config, *function, *meta;
-	const char *fcall; /* NULL: as Redis would, of the digests that have come */
-	int64_t at_ms;	   /* of messages; 0: now */
-	unsigned n_fcalls, n_loads, n_conns;
+	const char *fcall;	 /* NULL: as Redis would, of the digests that have come */
+	const char *mark, *wait; /* to HINCRBY and WAIT */
+	int64_t at_ms;		 /* of messages; 0: now */
+	unsigned n_fcalls, n_loads, n_conns, n_waits;
+	unsigned missing;      /* so many calls find no function */
+	char asked[32];	       /* by the last WAIT */
 	unsigned seen[N_SENT]; /* how often each digest was recorded, by fcall NULL alone */
 	unsigned n_seen;       /* digests */
 } fake;
@@ -61,6 +64,11 @@ static inline void answer_function(const redisReply *r)
 {
 	unsigned n, n_new = 0;
 
+	if (fake.missing > 0) {
+		fake.missing--;
+		say("-ERR Function not found\r\n");
+		return;
+	}
 	if (fake.fcall != NULL || strstr(r->element[1]->str, "absorb") == NULL) {
 		say(fake.fcall != NULL ? fake.fcall : ":1\r\n");
 		return;
@@ -92,6 +100,13 @@ static inline void answer_command(const redisReply *r)
 	} else if (strcmp(word, "FCALL") == 0) {
 		fake.n_fcalls++;
 		answer_function(r);
+	} else if (strcmp(word, "HINCRBY") == 0) {
+		say(fake.mark);
+	} else if (strcmp(word, "WAIT") == 0) {
+		fake.n_waits++;
+		snprintf(fake.asked, sizeof(fake.asked), "%s %s", r->element[1]->str,
+			 r->element[2]->str);
+		say(fake.wait);
 	} else {
 		say("+OK\r\n");
 	}
@@ -165,6 +180,8 @@ static inline int fake_setup(void **state)
 		.function = "+statweir1\r\n",
 		.meta = "*3\r\n$1\r\n1\r\n$2\r\n16\r\n$32\r\n" NONCE "\r\n",
 		.fcall = ":1\r\n",
+		.mark = ":1\r\n",
+		.wait = ":0\r\n",
 		.at_ms = 1700000000000,
 	};
 	rig_open_store(&rig);
