@@ -17,8 +17,8 @@
 /* A call carries one first and one last time: its records lie that close together. */
 #define CALL_SPAN_MS 1000
 #define MAX_PREFIX   64
-/* A round that carried fewer did not gather: one client after the other, no flood. */
-#define LINGER_RECORDS 8
+/* A round that carried one: one client after the other, no flood. */
+#define LINGER_RECORDS 2
 
 const char *store_rc_name(enum store_rc rc)
 {
