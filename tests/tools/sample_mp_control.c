@@ -2,6 +2,7 @@
  * The control port: one command a line, one line back.
  *
  *	mode ok|slow MS|wrong|empty|500|vanish|reset|close [only KIND,KIND]
+ *	rate N		requests per second from now on, 0: no limit
  *	stats
  *	quit
  */
@@ -84,6 +85,16 @@ static bool set_mode(struct mp *mp, struct slice rest)
 	return true;
 }
 
+static bool set_rate(struct mp *mp, struct slice rest)
+{
+	uint64_t n;
+
+	if (slice_to_u64(next_word(&rest), &n) < 0 || n > 1000000)
+		return false;
+	mp->opt.max_rate = (unsigned)n;
+	return true;
+}
+
 static void put_stats(const struct mp *mp, struct evbuffer *out)
 {
 	evbuffer_add_printf(out, "{\"mode\": \"%s\", \"taken\": {", mode_names[mp->mode]);
@@ -114,11 +125,13 @@ static void run(struct mp *mp, struct slice line, struct evbuffer *out)
 		put_stats(mp, out);
 	} else if (slice_eq(word, SLICE("mode"))) {
 		evbuffer_add_printf(out, set_mode(mp, line) ? "ok\n" : "error: what mode?\n");
+	} else if (slice_eq(word, SLICE("rate"))) {
+		evbuffer_add_printf(out, set_rate(mp, line) ? "ok\n" : "error: which rate?\n");
 	} else if (slice_eq(word, SLICE("quit"))) {
 		evbuffer_add_printf(out, "ok\n");
 		mp->is_done = true;
 	} else {
-		evbuffer_add_printf(out, "error: mode, stats or quit\n");
+		evbuffer_add_printf(out, "error: mode, rate, stats or quit\n");
 	}
 }
 
