@@ -54,7 +54,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_REPLAY := $(FUZZ_SRC:%.c=$(B)/%)
 
 .PHONY: all tools unit fuzz-replay demo run check check-lint check-build check-unit check-fuzz \
-	check-func lint fuzz bench torture bench-insn format install clean help setup-%
+	check-func lint fuzz bench torture bench-insn bench-throttle format install clean help setup-%
 .DEFAULT_GOAL := help
 
 all: $(B)/statweir $(B)/statweirctl tools
@@ -71,6 +71,7 @@ help:
 	@echo "make lint                     layout, sizes, layers, banned calls"
 	@echo "make fuzz [T=name] [SECS=60]  fuzz one target, or each"
 	@echo "make bench                    beside HAProxy and nginx, CPU time per request (BENCH_ARGS=--quick)"
+	@echo "make bench-throttle           a wave, a slow-down, an outage, a greedy client"
 	@echo "make bench-insn               instructions of the hot functions, against the table in the tree"
 	@echo "make torture [KILLS=1000] [TORTURE_ARGS=--seed=N]  kill at random, compare the books"
 	@echo "make format                   clang-format the tree"
@@ -128,6 +129,10 @@ build/fuzz/run_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libstatweir.a
 bench: setup-build-run-bench
 	@$(MAKE) --no-print-directory -s -j2 $(B)/statweir
 	@STATWEIR_BIN=$(CURDIR)/$(B)/statweir /usr/bin/python3 tests/bench/bench.py $(BENCH_ARGS)
+
+bench-throttle: setup-build-run-bench
+	@$(MAKE) --no-print-directory -s -j2 all
+	@/usr/bin/python3 tests/bench/pace.py $(BENCH_ARGS)
 
 bench-insn: setup-build-insn
 	@$(MAKE) --no-print-directory -s -j2 $(B)/insn
