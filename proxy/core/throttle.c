@@ -19,6 +19,8 @@ const struct kind_rule throttle_rules[THROTTLE_N_CLASSES] = {
 
 /* Items pushed out of a full queue to make room for one. */
 #define VICTIMS_MAX 8
+/* Items of one bucket that are looked at for one that may go. */
+#define LOOK_AHEAD 8
 
 static bool is_limited(const struct throttle *t, const struct throttle_kind *k)
 {
@@ -111,7 +113,9 @@ static void hold(struct throttle *t, struct throttle_kind *k, struct throttle_it
 	item->since_us = now_us;
 	k->held_total++;
 	queue_push(&k->queue, item);
-	if (was_empty && rested_us > now_us)
+	if (rested_us <= now_us)
+		queue_rouse(&k->queue, item);
+	else if (was_empty)
 		queue_sleep(&k->queue, item, rested_us);
 }
 
@@ -124,7 +128,7 @@ enum throttle_rc engine_submit(struct throttle *t, struct throttle_item *item, i
 	k->submitted++;
 	item->is_counted = false;
 	if (rested_us <= now_us && TAILQ_EMPTY(&k->queue.ring) &&
-	    queue_flow(&k->queue, item->client)->n == 0 && can_go(t, k, now_us)) {
+	    !queue_is_before(&k->queue, item) && can_go(t, k, now_us)) {
 		start(t, k, item, now_us);
 		return THROTTLE_GO;
 	}
@@ -222,17 +226,37 @@ static void let_go(struct throttle *t, struct throttle_kind *k, struct throttle_
 		t->calls.go(t->calls.arg, item, now_us);
 }
 
-/* The item of k whose turn it is and that may go; NULL: none now. */
-static struct throttle_item *next_of(struct throttle *t, struct throttle_kind *k, int64_t now_us)
+/*
+ * The first of a client's items that its client and network allow, among the first few:
+ * clients that share a bucket need not rest with each other. NULL: *until_us says when.
+ */
+static struct throttle_item *first_rested(const struct throttle *t, struct throttle_item *item,
+					  int64_t now_us, int64_t *until_us)
 {
-	struct throttle_item *item;
-
-	while ((item = queue_peek(&k->queue)) != NULL) {
+	*until_us = INT64_MAX;
+	for (unsigned i = 0; i < LOOK_AHEAD && item != NULL; i++) {
 		int64_t rested_us = keys_next_us(t, item, now_us);
 
 		if (rested_us <= now_us)
+			return item;
+		if (rested_us < *until_us)
+			*until_us = rested_us;
+		item = TAILQ_NEXT(item, link);
+	}
+	return NULL;
+}
+
+/* The item of k whose turn it is and that may go; NULL: none now. */
+static struct throttle_item *next_of(struct throttle *t, struct throttle_kind *k, int64_t now_us)
+{
+	struct throttle_item *first, *item;
+	int64_t until_us;
+
+	while ((first = queue_peek(&k->queue)) != NULL) {
+		item = first_rested(t, first, now_us, &until_us);
+		if (item != NULL)
 			return can_go(t, k, now_us) ? item : NULL;
-		queue_sleep(&k->queue, item, rested_us);
+		queue_sleep(&k->queue, first, until_us);
 	}
 	return NULL;
 }
@@ -305,6 +329,11 @@ static void force(struct throttle *t, double share, int64_t now_us)
 	t->is_busy = false;
 }
 
+void throttle_release_all(struct throttle *t, int64_t now_us)
+{
+	force(t, 1, now_us);
+}
+
 static void drain_some(struct throttle *t, int64_t now_us)
 {
 	double share = 1;
@@ -373,7 +402,7 @@ int throttle_next_ms(const struct throttle *t, int64_t now_us)
 		us = us < TICK_BUSY_US ? us : TICK_BUSY_US;
 		next_us = us < next_us ? us : next_us;
 	}
-	return next_us == INT64_MAX ? -1 : (int)(next_us / 1000);
+	return next_us == INT64_MAX ? -1 : (int)((next_us + 999) / 1000);
 }
 
 void throttle_changed(struct throttle *t, int64_t now_us, struct throttle_change *change,

@@ -98,7 +98,10 @@ struct throttle_change {
 	const char *reason; /* for a person, with both values */
 };
 
-/* Run from throttle_tick(), throttle_done() and throttle_drain() only; they may call back. */
+/*
+ * Run from throttle_tick(), throttle_done(), throttle_drain() and throttle_set_conf() only;
+ * they may call back.
+ */
 struct throttle_calls {
 	/* A held item is under way now; throttle_done() is owed. */
 	void (*go)(void *arg, struct throttle_item *item, int64_t now_us);

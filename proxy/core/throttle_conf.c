@@ -6,8 +6,11 @@
 
 /* Shadows beyond those held: under way. */
 #define SHADOWS_MORE 8192
-/* A paced rate may run ahead by this much of a second. */
-#define SHARED_BURST_S 0.1
+/*
+ * A rate may run ahead by this much of a second at least: ticks come every 10 ms, and a
+ * bucket that is full before the next one would lose its overflow.
+ */
+#define BURST_S 0.1
 
 struct kind_conf {
 	int64_t rate, burst, concurrency, queue, queue_bytes, queue_age_ms;
@@ -38,6 +41,11 @@ static unsigned part(const struct throttle *t, int64_t n)
 	return n <= t->workers ? 1 : (unsigned)(n / t->workers);
 }
 
+static double burst_of(double rate, double burst)
+{
+	return burst > rate * BURST_S ? burst : rate * BURST_S;
+}
+
 static void set_kind(struct throttle *t, struct throttle_kind *k, const struct kind_conf *c)
 {
 	k->rate = (double)c->rate / t->workers;
@@ -45,7 +53,7 @@ static void set_kind(struct throttle *t, struct throttle_kind *k, const struct k
 	k->queue.max_n = part(t, c->queue);
 	k->queue.max_bytes = (size_t)c->queue_bytes / t->workers;
 	k->queue.max_age_us = c->queue_age_ms * 1000;
-	bucket_set(&k->bucket, k->rate, part(t, c->burst));
+	bucket_set(&k->bucket, k->rate, burst_of(k->rate, part(t, c->burst)));
 }
 
 double throttle_rate(const struct throttle *t)
@@ -62,13 +70,12 @@ double throttle_rate(const struct throttle *t)
 void throttle_apply_rates(struct throttle *t)
 {
 	struct throttle_kind *k = &t->kinds[THROTTLE_STATUS];
-	double rate = throttle_rate(t), burst = rate * SHARED_BURST_S;
+	double rate = throttle_rate(t);
 
-	bucket_set(&t->shared, rate, burst > 1 ? burst : 1);
+	bucket_set(&t->shared, rate, burst_of(rate, 1));
 	if (t->mode == THROTTLE_AUTO && t->files.cap > 0 &&
 	    (k->rate <= 0 || t->files.cap < k->rate)) {
-		burst = t->files.cap * SHARED_BURST_S;
-		bucket_set(&k->bucket, t->files.cap, burst > 1 ? burst : 1);
+		bucket_set(&k->bucket, t->files.cap, burst_of(t->files.cap, 1));
 	} else if (k->bucket.rate != k->rate) {
 		/* The burst is earned anew. */
 		bucket_set(&k->bucket, k->rate, k->bucket.burst);
@@ -125,9 +132,9 @@ int throttle_set_conf(struct throttle *t, const struct conf *conf, int64_t now_u
 	limit_set_conf(t, now_us);
 	throttle_apply_rates(t);
 	if (t->is_observing && !was_observing)
-		throttle_drain(t, now_us, now_us);
-	if (t->is_observing != was_observing)
-		t->drain_until_us = 0;
+		throttle_release_all(t, now_us);
+	else if (!t->is_observing && was_observing)
+		observe_stop(t, now_us);
 	return 0;
 }
 

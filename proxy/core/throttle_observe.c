@@ -113,3 +113,23 @@ void observe_tick(struct throttle *t, int64_t now_us)
 		item = next;
 	}
 }
+
+void observe_stop(struct throttle *t, int64_t now_us)
+{
+	struct throttle_item *item;
+
+	for (unsigned c = 0; c < THROTTLE_N_CLASSES; c++) {
+		struct queue *q = &t->kinds[c].queue;
+
+		/* Nothing but shadows is held while observing. */
+		while ((item = TAILQ_FIRST(&q->by_age)) != NULL) {
+			queue_remove(q, item);
+			give_back(t, shadow_of(item));
+		}
+	}
+	while ((item = TAILQ_FIRST(&t->observer.running)) != NULL) {
+		TAILQ_REMOVE(&t->observer.running, item, link);
+		engine_done(t, item, now_us);
+		give_back(t, shadow_of(item));
+	}
+}

@@ -10,7 +10,7 @@
 
 TAILQ_HEAD(item_list, throttle_item);
 
-/* --- throttle_math.c: logarithms to base 2 without libm, good to 0.3 %. */
+/* --- throttle_math.c: logarithms to base 2 without libm, good to 1 %. */
 double throttle_log2(double x); /* x > 0 */
 double throttle_exp2(double x);
 
@@ -107,6 +107,10 @@ struct throttle_item *queue_peek(struct queue *q);
 void queue_take(struct queue *q, struct throttle_item *item);
 /* The client of this item rests. */
 void queue_sleep(struct queue *q, struct throttle_item *item, int64_t until_us);
+/* It may go: its bucket rests no more, whoever else is in it. */
+void queue_rouse(struct queue *q, struct throttle_item *item);
+/* Does anybody in its bucket wait for a turn? */
+bool queue_is_before(struct queue *q, const struct throttle_item *item);
 void queue_wake(struct queue *q, int64_t now_us);
 /* Is there room for another one of so many bytes? */
 bool queue_has_room(const struct queue *q, size_t bytes);
@@ -227,6 +231,8 @@ void observe_dropped(struct throttle *t, struct throttle_item *item);
 void observe_done(struct throttle *t, struct throttle_item *item, int64_t now_us,
 		  int64_t latency_us);
 void observe_tick(struct throttle *t, int64_t now_us);
+/* Observing ends: what would be held is forgotten. */
+void observe_stop(struct throttle *t, int64_t now_us);
 
 /* --- throttle.c */
 
@@ -284,6 +290,8 @@ enum throttle_rc engine_submit(struct throttle *t, struct throttle_item *item, i
 			       unsigned *retry_after_s);
 void engine_done(struct throttle *t, struct throttle_item *item, int64_t now_us);
 void engine_release(struct throttle *t, int64_t now_us);
+/* Whatever the limits say. */
+void throttle_release_all(struct throttle *t, int64_t now_us);
 /* The shared rate limit in force, 0: none. */
 double throttle_rate(const struct throttle *t);
 void throttle_apply_rates(struct throttle *t);

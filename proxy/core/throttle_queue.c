@@ -111,6 +111,19 @@ void queue_sleep(struct queue *q, struct throttle_item *item, int64_t until_us)
 	TAILQ_INSERT_TAIL(&q->sleepers, f, link);
 }
 
+void queue_rouse(struct queue *q, struct throttle_item *item)
+{
+	struct flow *f = queue_flow(q, item->client);
+
+	if (f->state == FLOW_SLEEPING)
+		flow_start(q, f);
+}
+
+bool queue_is_before(struct queue *q, const struct throttle_item *item)
+{
+	return queue_flow(q, item->client)->state == FLOW_ACTIVE;
+}
+
 void queue_wake(struct queue *q, int64_t now_us)
 {
 	struct flow *f = TAILQ_FIRST(&q->sleepers);

@@ -9,7 +9,7 @@
 #define JITTER 0.1
 /* Share of better days' rate, and of what the limits allow, that is counted on. */
 #define USUAL_SHARE 0.25
-#define LIMIT_SHARE 0.5
+#define LIMIT_SHARE 0.15
 
 static double share_of(uint64_t client)
 {
@@ -36,7 +36,8 @@ static double expected_rate(const struct throttle *t, const struct throttle_kind
 				LIMIT_SHARE * t->limiter.applied * US_PER_S / throttle_exp2(last));
 	if (k->bucket.rate > 0 && rate > k->bucket.rate)
 		rate = k->bucket.rate;
-	return t->shared.rate > 0 && rate > t->shared.rate ? t->shared.rate : rate;
+	/* Not by the rate after errors: who is sent away in an outage returns after it. */
+	return rate > t->ceiling ? t->ceiling : rate;
 }
 
 unsigned retry_after(struct throttle *t, struct throttle_kind *k, uint64_t client, int64_t now_us)
