@@ -133,9 +133,7 @@ static void judge_facts(struct store *s)
 	char why[STORE_WHY_BYTES];
 
 	if (facts_are_enough(&s->facts, (enum conf_durability)s->conf->durability, why,
-			     sizeof(why)) &&
-	    (!store_wait_is_on(s) ||
-	     facts_have_replicas(&s->facts, s->conf->redis_wait, why, sizeof(why)))) {
+			     sizeof(why))) {
 		warn_once(s);
 		check_meta(s);
 		return;
@@ -234,6 +232,31 @@ static void judge_meta(const struct store *s, const redisReply *r, char *why, si
 			 s->conf->redis_prefix);
 }
 
+static void on_replicas(void *arg, const redisReply *reply)
+{
+	struct store *s = arg;
+	char why[STORE_WHY_BYTES];
+
+	if (!step_answered(s, reply))
+		return;
+	if (store_wait_is_enough(s, reply, why, sizeof(why))) {
+		check_passed(s);
+		return;
+	}
+	s->is_durable = false;
+	check_failed_with(s, why);
+}
+
+/* INFO may still list one that is silent: only its answer tells. */
+static void check_replicas(struct store *s)
+{
+	s->check = CHECK_REPLICAS;
+	if (store_wait_ask(s, on_replicas) == 0)
+		s->check_waits++;
+	else
+		link_drop(s->link, "no memory");
+}
+
 static void on_meta(void *arg, const redisReply *reply)
 {
 	struct store *s = arg;
@@ -253,7 +276,10 @@ static void on_meta(void *arg, const redisReply *reply)
 			 "reason=\"the Redis of before has forgotten everything\"");
 	memcpy(s->nonce, reply->element[2]->str, sizeof(s->nonce));
 	s->is_known = true;
-	check_passed(s);
+	if (store_wait_is_on(s))
+		check_replicas(s);
+	else
+		check_passed(s);
 }
 
 static void on_set(void *arg, const redisReply *reply)

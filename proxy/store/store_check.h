@@ -8,7 +8,6 @@
 #include "proxy/base/conf.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
 /* Words as Redis writes them; empty where it did not say. */
 struct redis_facts {
@@ -19,7 +18,6 @@ struct redis_facts {
 	char policy[24];     /* maxmemory-policy */
 	/* Which process it is, and which history of data it has. */
 	char run_id[48], replid[48];
-	int64_t n_replicas; /* that are connected and were heard of in the last seconds */
 	/* Of CONFIG GET, which an ACL may forbid. */
 	char appendonly[4], appendfsync[12], no_fsync_on_rewrite[4], intset_entries[12];
 };
@@ -31,7 +29,5 @@ void facts_of_config(struct redis_facts *f, const char *name, const char *value)
 /* Is it enough? Else why names the setting of Redis and the remedy. */
 bool facts_are_enough(const struct redis_facts *f, enum conf_durability wanted, char *why,
 		      size_t room);
-/* Are there n replicas at least? */
-bool facts_have_replicas(const struct redis_facts *f, int64_t n, char *why, size_t room);
 
 #endif

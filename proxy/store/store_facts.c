@@ -1,13 +1,8 @@
 /* Redis's own words about itself, and what they are worth. */
 #include "proxy/store/store_check.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* Replicas speak every second: one that has been silent for longer would only be waited for. */
-#define REPLICA_LAG_MAX_S 3
 
 static void copy(char *out, size_t room, const char *p, size_t n)
 {
@@ -32,28 +27,6 @@ static void info_field(const char *info, const char *field, char *out, size_t ro
 	}
 }
 
-/* "slave0:ip=...,state=online,offset=1,lag=0\r\n": is it there, and does it speak? */
-static bool is_live_replica(const char *line)
-{
-	size_t n = strcspn(line, "\r\n"), digits = strspn(line + 5, "0123456789");
-	const char *lag = memmem(line, n, ",lag=", 5);
-
-	if (digits == 0 || line[5 + digits] != ':' || lag == NULL)
-		return false;
-	return memmem(line, n, ",state=online,", 14) != NULL &&
-	       strtol(lag + 5, NULL, 10) <= REPLICA_LAG_MAX_S;
-}
-
-static int64_t count_replicas(const char *info)
-{
-	int64_t n = 0;
-
-	for (const char *p = info; (p = strstr(p, "slave")) != NULL; p += 5)
-		if (p == info || p[-1] == '\n')
-			n += is_live_replica(p);
-	return n;
-}
-
 void facts_of_info(struct redis_facts *f, const char *info)
 {
 	info_field(info, "role", f->role, sizeof(f->role));
@@ -63,7 +36,6 @@ void facts_of_info(struct redis_facts *f, const char *info)
 	info_field(info, "maxmemory_policy", f->policy, sizeof(f->policy));
 	info_field(info, "run_id", f->run_id, sizeof(f->run_id));
 	info_field(info, "master_replid", f->replid, sizeof(f->replid));
-	f->n_replicas = count_replicas(info);
 }
 
 void facts_of_config(struct redis_facts *f, const char *name, const char *value)
@@ -147,15 +119,4 @@ bool facts_are_enough(const struct redis_facts *f, enum conf_durability wanted, 
 		return false;
 	}
 	return true;
-}
-
-bool facts_have_replicas(const struct redis_facts *f, int64_t n, char *why, size_t room)
-{
-	if (f->n_replicas >= n)
-		return true;
-	snprintf(why, room,
-		 "Redis has %" PRId64 " replicas that answer, redis.wait = %" PRId64
-		 " needs more: bring them back, or lower redis.wait",
-		 f->n_replicas, n);
-	return false;
 }

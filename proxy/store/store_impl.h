@@ -84,7 +84,8 @@ struct store {
 	enum {
 		CHECK_IDLE,
 		CHECK_FACTS,
-		CHECK_META
+		CHECK_META,
+		CHECK_REPLICAS
 	} check;
 	unsigned check_waits; /* answers */
 	int64_t next_check_ms;

@@ -43,42 +43,47 @@ static void on_mark(void *arg, const redisReply *reply)
 	s->wait.is_marked = reply != NULL && reply->type == REDIS_REPLY_INTEGER;
 }
 
-/* It is not a refusal: Redis has the records, and a replica may have them. */
-static void came_short(struct store *s, const redisReply *reply)
+bool store_wait_is_enough(const struct store *s, const redisReply *reply, char *why, size_t room)
 {
-	char text[160];
+	long long n = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
 
-	metric_add(M_STORE_ERRORS, 1);
+	if (!s->wait.is_marked)
+		snprintf(why, room,
+			 "Redis did not take the change that replicas are to confirm (redis.wait)");
+	else if (n < s->conf->redis_wait)
+		snprintf(why, room,
+			 "%lld of %" PRId64 " replicas (redis.wait) answered within %" PRId64
+			 " ms (redis.wait_timeout): bring them back, or lower redis.wait",
+			 n, s->conf->redis_wait, s->conf->redis_wait_timeout_ms);
+	return s->wait.is_marked && n >= s->conf->redis_wait;
+}
+
+/* Too few are not a refusal: Redis has the records, and a replica may have them. */
+static bool has_enough(struct store *s, const redisReply *reply)
+{
+	char why[STORE_WHY_BYTES];
+
 	if (reply == NULL)
-		return; /* the lost connection is said already */
+		return false; /* the lost connection is said already */
 	if (reply->type == REDIS_REPLY_ERROR) {
 		store_check_refused(s, reply->str);
-		return;
+		return false;
 	}
-	if (!s->wait.is_marked)
-		snprintf(text, sizeof(text),
-			 "Redis did not take the change that replicas are to "
-			 "confirm");
-	else
-		snprintf(text, sizeof(text),
-			 "%lld of %" PRId64
-			 " replicas (redis.wait) had the messages within %" PRId64
-			 " ms (redis.wait_timeout)",
-			 reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0,
-			 s->conf->redis_wait, s->conf->redis_wait_timeout_ms);
-	store_check_unfit(s, text);
+	if (store_wait_is_enough(s, reply, why, sizeof(why)))
+		return true;
+	store_check_unfit(s, why);
+	return false;
 }
 
 static void on_wait(void *arg, const redisReply *reply)
 {
 	struct store *s = arg;
-	bool is_enough = reply != NULL && reply->type == REDIS_REPLY_INTEGER && s->wait.is_marked &&
-			 reply->integer >= s->conf->redis_wait;
+	bool is_enough = has_enough(s, reply);
 
 	s->wait.is_under_way = false;
 	s->n_round--;
 	if (!is_enough)
-		came_short(s, reply);
+		metric_add(M_STORE_ERRORS, 1);
 	if (s->n_round == 0 && s->n_queued > 0)
 		store_kick(s);
 	answer_all(s, is_enough ? STORE_OK : STORE_UNKNOWN);
@@ -89,7 +94,7 @@ static void on_wait(void *arg, const redisReply *reply)
  * change nothing, and who made them known may have been another statweir, whose replicas
  * never confirmed: hence a change of our own, which comes after theirs in the stream.
  */
-static int send_wait(struct store *s)
+int store_wait_ask(struct store *s, link_reply_fn *reply)
 {
 	struct strbuf cmd;
 	char text[128];
@@ -104,7 +109,7 @@ static int send_wait(struct store *s)
 		 s->conf->redis_wait_timeout_ms);
 	resp_words(&cmd, text);
 	if (rc == 0)
-		rc = strbuf_ok(&cmd) ? link_send(s->link, strbuf_slice(&cmd), on_wait, s) : -ENOMEM;
+		rc = strbuf_ok(&cmd) ? link_send(s->link, strbuf_slice(&cmd), reply, s) : -ENOMEM;
 	strbuf_fini(&cmd);
 	return rc;
 }
@@ -113,8 +118,7 @@ void store_wait_begin(struct store *s)
 {
 	if (!store_wait_is_on(s) || s->wait.is_under_way || s->is_closing)
 		return;
-	s->wait.is_marked = false;
-	if (send_wait(s) < 0)
+	if (store_wait_ask(s, on_wait) < 0)
 		return; /* store_wait_go_on() tries again */
 	s->wait.is_under_way = true;
 	s->n_round++;

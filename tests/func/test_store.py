@@ -6,8 +6,9 @@ import pytest
 
 from conftest import teach
 from harness import ccm, client
-from harness.faults import ask, count, forwarded
+from harness.faults import absorbing, ask, count, forwarded
 from harness.proxy import until
+from harness.redis import Redis
 from load import Load, check
 
 
@@ -222,3 +223,73 @@ def test_journal_on_a_failing_disk_forwards_and_says_so(nth, event, shim, weirs,
     assert ask(p, m) == 200
     assert forwarded(mp, m) == 1
     assert "/journal/0" in p.get("/stats.json")[1]
+
+
+# --- with a replica --------------------------------------------------------------------
+
+
+@pytest.fixture
+def replicated(mp, proxies, tmp_path):
+    """(statweir, master, replica) where one replica must have what is acknowledged."""
+    folders = [tmp_path / "m", tmp_path / "r"]
+    for f in folders:
+        f.mkdir()
+    master = Redis(folders[0], "--repl-diskless-sync-delay", "0", has_port=True).start()
+    replica = Redis(folders[1], "--replicaof", "127.0.0.1 %d" % master.port).start()
+    p = proxies(mp.port, {"redis.server": "unix:" + master.socket, "redis.durability": "redis",
+                          "redis.wait": "1", "redis.wait_timeout": "300ms"}).ready()
+    teach(p)
+    yield absorbing(p), master, replica
+    p.stop()
+    replica.stop()
+    master.stop()
+
+
+def load_names(load):
+    return {s.client for s in load.sent.values()}
+
+
+def test_wait_acknowledged_is_on_the_replica(replicated, mp):
+    p, master, replica = replicated
+    load = Load(p.port, seed=6)
+    load.send(150)
+    assert not load.open_messages()
+    master.stop()
+    replica.call("REPLICAOF", "NO", "ONE")
+    check(load, mp, replica)
+    assert sum(n for c, n in replica.messages().items() if c in load_names(load)) == 150
+
+
+def test_wait_replica_silent_not_acknowledged_and_counted_once(replicated, mp):
+    p, master, replica = replicated
+    replica.send(signal.SIGSTOP)
+    m = ccm.Message(client=7)
+    assert ask(p, m) == 503
+    assert forwarded(mp, m) == 0
+    assert "replicas (redis.wait)" in p.logged("redis_not_ready")
+    # Still connected, and asked every second.
+    until("noticed", lambda: p.metric("statweir_redis_up") == 0)
+    other = ccm.Message(client=7)
+    assert ask(p, other) == 200
+    assert forwarded(mp, other) == 1
+    replica.send(signal.SIGCONT)
+    p.ready()
+    for _ in range(2):
+        assert ask(p, m) == 200
+    assert forwarded(mp, m) == 0
+    assert count(master, 7) == 1
+
+
+def test_wait_replica_gone_forwarded_until_it_is_back(replicated, mp):
+    p, master, replica = replicated
+    replica.stop()
+    until("noticed", lambda: ask(p, ccm.Message(client=8)) and
+          p.metric("statweir_redis_up") == 0)
+    m = ccm.Message(client=9)
+    assert ask(p, m) == 200
+    assert forwarded(mp, m) == 1
+    replica.start()
+    p.ready()
+    m = ccm.Message(client=9)
+    assert ask(p, m) == 200
+    assert forwarded(mp, m) == 0 and count(master, 9) == 1

@@ -30,6 +30,7 @@ static struct fake {
 	const char *mark, *wait; /* to HINCRBY and WAIT */
 	int64_t at_ms;		 /* of messages; 0: now */
 	unsigned n_fcalls, n_loads, n_conns, n_waits;
+	bool is_waiting;
 	unsigned missing;      /* so many calls find no function */
 	char asked[32];	       /* by the last WAIT */
 	unsigned seen[N_SENT]; /* how often each digest was recorded, by fcall NULL alone */
@@ -107,8 +108,23 @@ static inline void answer_command(const redisReply *r)
 		snprintf(fake.asked, sizeof(fake.asked), "%s %s", r->element[1]->str,
 			 r->element[2]->str);
 		say(fake.wait);
+		fake.is_waiting = fake.wait[0] == '\0';
 	} else {
 		say("+OK\r\n");
+	}
+}
+
+/* Up to a WAIT without an answer: behind it a connection stands still. */
+static inline void answer_commands(void)
+{
+	struct bufferevent *bev = fake.conn;
+	redisReply *r = NULL;
+
+	while (fake.conn == bev && !fake.is_waiting &&
+	       redisReaderGetReply(fake.reader, (void **)&r) == REDIS_OK && r != NULL) {
+		answer_command(r);
+		freeReplyObject(r);
+		r = NULL;
 	}
 }
 
@@ -116,17 +132,20 @@ static inline void on_bytes(struct bufferevent *bev, void *arg)
 {
 	struct evbuffer *in = bufferevent_get_input(bev);
 	size_t n = evbuffer_get_length(in);
-	redisReply *r = NULL;
 
 	(void)arg;
 	redisReaderFeed(fake.reader, (const char *)evbuffer_pullup(in, -1), n);
 	evbuffer_drain(in, n);
-	while (fake.conn == bev && redisReaderGetReply(fake.reader, (void **)&r) == REDIS_OK &&
-	       r != NULL) {
-		answer_command(r);
-		freeReplyObject(r);
-		r = NULL;
-	}
+	if (fake.conn == bev)
+		answer_commands();
+}
+
+/* The replicas have spoken: the answer to the WAIT that stands. */
+static inline void end_wait(const char *bytes)
+{
+	say(bytes);
+	fake.is_waiting = false;
+	answer_commands();
 }
 
 static inline void hang_up(void)
@@ -137,6 +156,7 @@ static inline void hang_up(void)
 	redisReaderFree(fake.reader);
 	fake.conn = NULL;
 	fake.reader = NULL;
+	fake.is_waiting = false;
 }
 
 static inline void on_end(struct bufferevent *bev, short what, void *arg)

@@ -113,43 +113,6 @@ static void test_facts_are_enough_without_config(void **state)
 	expect_refused(&f, DURABLE_REDIS, "appendonly");
 }
 
-static int64_t n_replicas(const char *info)
-{
-	struct redis_facts f = {0};
-
-	facts_of_info(&f, info);
-	return f.n_replicas;
-}
-
-#define AT(n) "slave" n ":ip=127.0.0.1,port=6380,"
-
-static void test_facts_of_info_replicas_that_answer(void **state)
-{
-	(void)state;
-	assert_int_equal(n_replicas("role:master\r\nconnected_slaves:0\r\n"), 0);
-	assert_int_equal(n_replicas(AT("0") "state=online,offset=1,lag=0\r\n"), 1);
-	assert_int_equal(n_replicas("a:1\r\n" AT("0") "state=online,offset=1,lag=3\r\n" AT(
-				 "10") "state=online,offset=1,lag=1\r\nb:2\r\n"),
-			 2);
-	assert_int_equal(n_replicas(AT("0") "state=online,offset=1,lag=4\r\n"), 0);
-	assert_int_equal(n_replicas(AT("0") "state=wait_bgsave,offset=0,lag=0\r\n"), 0);
-	assert_int_equal(n_replicas(AT("0") "state=online,offset=1"), 0);
-	assert_int_equal(n_replicas(AT("0") "state=online,offset=1\r\nx:y,lag=0\r\n"), 0);
-	assert_int_equal(n_replicas("slave_repl_offset:1,state=online,x,lag=0\r\n"), 0);
-	assert_int_equal(n_replicas("xslave0:state=x,state=online,lag=0\r\nslave"), 0);
-}
-
-static void test_facts_have_replicas_fewer_named(void **state)
-{
-	struct redis_facts f = {.n_replicas = 1};
-	char why[320] = "";
-
-	(void)state;
-	assert_true(facts_have_replicas(&f, 1, why, sizeof(why)));
-	assert_false(facts_have_replicas(&f, 2, why, sizeof(why)));
-	assert_non_null(strstr(why, "1 replicas that answer, redis.wait = 2"));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -158,8 +121,6 @@ int main(void)
 		cmocka_unit_test(test_facts_are_enough_everysec_for_journal_only),
 		cmocka_unit_test(test_facts_are_enough_each_fault_named),
 		cmocka_unit_test(test_facts_are_enough_without_config),
-		cmocka_unit_test(test_facts_of_info_replicas_that_answer),
-		cmocka_unit_test(test_facts_have_replicas_fewer_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,20 +1,23 @@
 /* redis.wait: a message is recorded when its replicas have it too. */
 #include "tests/unit/store/rig_fake.h"
 
-#define REPLICA(n) "slave" n ":ip=127.0.0.1,port=6380,state=online,offset=14,lag=0\r\n"
-
 static int wait_setup(void **state)
 {
 	fake_setup(state);
 	memset(metrics_self, 0, sizeof(*metrics_self));
 	memset(sent, 0, sizeof(sent));
 	log_threshold = (enum log_level)0;
-	fake.info = HEALTHY REPLICA("0") REPLICA("1");
 	fake.wait = ":2\r\n";
 	fake.fcall = NULL;
 	rig_set(&rig.conf, "redis.wait", "2");
 	rig_set(&rig.conf, "redis.wait_timeout", "700ms");
 	return 0;
+}
+
+static void wait_ready(void)
+{
+	rig_wait_ready(&rig);
+	fake.n_waits = fake.n_fcalls = 0;
 }
 
 static void begin_one(uint64_t id)
@@ -38,7 +41,7 @@ static int64_t metric(enum metric m)
 static void test_add_replicas_have_it_recorded(void **state)
 {
 	(void)state;
-	rig_wait_ready(&rig);
+	wait_ready();
 	begin_one(1);
 	expect_one(1, STORE_OK);
 	assert_string_equal(fake.asked, "2 700");
@@ -56,7 +59,7 @@ static void test_add_many_one_wait_for_a_round(void **state)
 	static char names[64][16];
 
 	(void)state;
-	rig_wait_ready(&rig);
+	wait_ready();
 	for (unsigned i = 0; i < 64; i++) {
 		fill(&sent[i], i);
 		snprintf(names[i], sizeof(names[i]), "GUID:%u", i);
@@ -74,7 +77,7 @@ static void test_add_many_one_wait_for_a_round(void **state)
 static void test_add_not_answered_before_the_replicas(void **state)
 {
 	(void)state;
-	rig_wait_ready(&rig);
+	wait_ready();
 	fake.wait = "";
 	begin_one(1);
 	RIG_UNTIL(&rig, fake.n_waits == 1);
@@ -83,7 +86,7 @@ static void test_add_not_answered_before_the_replicas(void **state)
 	assert_int_equal(fake.n_fcalls, 1);
 	assert_int_equal(sent[1].n_answers + sent[2].n_answers, 0);
 	fake.wait = ":2\r\n";
-	say(":3\r\n");
+	end_wait(":3\r\n");
 	expect_one(1, STORE_OK);
 	expect_one(2, STORE_OK);
 	assert_int_equal(fake.n_waits, 2);
@@ -105,7 +108,7 @@ static void test_add_too_few_replicas_unknown_and_said(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < sizeof(shorts) / sizeof(shorts[0]); i++) {
-		rig_wait_ready(&rig);
+		wait_ready();
 		fake.mark = shorts[i].mark;
 		fake.wait = shorts[i].wait;
 		begin_one(i);
@@ -118,7 +121,7 @@ static void test_add_too_few_replicas_unknown_and_said(void **state)
 		fake.mark = ":1\r\n";
 		fake.wait = ":2\r\n";
 		rig_skip_ms(1001);
-		rig_wait_ready(&rig);
+		wait_ready();
 		begin_one(i);
 		expect_one(i, STORE_OK);
 	}
@@ -128,12 +131,12 @@ static void test_add_too_few_replicas_unknown_and_said(void **state)
 static void test_add_queued_behind_a_shortage_refused(void **state)
 {
 	(void)state;
-	rig_wait_ready(&rig);
+	wait_ready();
 	fake.wait = "";
 	begin_one(1);
 	RIG_UNTIL(&rig, fake.n_waits == 1);
 	begin_one(2);
-	say(":0\r\n");
+	end_wait(":0\r\n");
 	expect_one(1, STORE_UNKNOWN);
 	expect_one(2, STORE_REFUSED);
 }
@@ -141,7 +144,7 @@ static void test_add_queued_behind_a_shortage_refused(void **state)
 static void test_add_connection_lost_while_replicas_are_asked_unknown(void **state)
 {
 	(void)state;
-	rig_wait_ready(&rig);
+	wait_ready();
 	fake.wait = "";
 	begin_one(1);
 	RIG_UNTIL(&rig, fake.n_waits == 1);
@@ -150,7 +153,7 @@ static void test_add_connection_lost_while_replicas_are_asked_unknown(void **sta
 	expect_one(1, STORE_UNKNOWN);
 	fake.wait = ":2\r\n";
 	rig_skip_ms(3000);
-	rig_wait_ready(&rig);
+	wait_ready();
 	begin_one(1);
 	expect_one(1, STORE_OK);
 	assert_int_equal(metric(M_ABSORBED_DUPLICATE), 1);
@@ -160,7 +163,7 @@ static void test_add_connection_lost_while_replicas_are_asked_unknown(void **sta
 static void test_add_sent_again_with_the_library_waits_anew(void **state)
 {
 	(void)state;
-	rig_wait_ready(&rig);
+	wait_ready();
 	fake.missing = 1;
 	begin_one(2);
 	expect_one(2, STORE_OK);
@@ -172,7 +175,7 @@ static void test_add_sent_again_with_the_library_waits_anew(void **state)
 static void test_add_refused_by_redis_no_replica_is_asked_of_it(void **state)
 {
 	(void)state;
-	rig_wait_ready(&rig);
+	wait_ready();
 	fake.fcall = "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
 	begin_one(1);
 	expect_one(1, STORE_REFUSED);
@@ -181,7 +184,7 @@ static void test_add_refused_by_redis_no_replica_is_asked_of_it(void **state)
 static void test_close_while_replicas_are_asked_unknown(void **state)
 {
 	(void)state;
-	rig_wait_ready(&rig);
+	wait_ready();
 	fake.wait = "";
 	begin_one(1);
 	RIG_UNTIL(&rig, fake.n_waits == 1);
@@ -192,15 +195,43 @@ static void test_close_while_replicas_are_asked_unknown(void **state)
 	assert_int_equal(sent[1].rc, STORE_UNKNOWN);
 }
 
-static void test_ready_too_few_replicas_connected_not(void **state)
+static void test_ready_too_few_replicas_answer_not(void **state)
 {
 	(void)state;
-	fake.info = HEALTHY REPLICA("0");
-	RIG_UNTIL(&rig, strstr(store_state(rig.s), "redis.wait = 2 needs more") != NULL);
+	fake.wait = ":1\r\n";
+	RIG_UNTIL(&rig, strstr(store_state(rig.s), "1 of 2 replicas") != NULL);
 	assert_false(store_is_ready(rig.s));
-	fake.info = HEALTHY REPLICA("0") REPLICA("1");
+	fake.wait = "-NOPERM this user has no permissions to run 'wait'\r\n";
 	rig_skip_ms(1001);
-	rig_wait_ready(&rig);
+	RIG_UNTIL(&rig, strstr(store_state(rig.s), "ACL") != NULL);
+	fake.wait = ":2\r\n";
+	rig_skip_ms(1001);
+	wait_ready();
+	/* One fails while nobody sends anything. */
+	fake.wait = ":0\r\n";
+	rig_skip_ms(10001);
+	RIG_UNTIL(&rig, !store_is_ready(rig.s));
+}
+
+/* The answers of a round and of a check must not be taken for each other's. */
+static void test_add_while_a_check_asks_too(void **state)
+{
+	(void)state;
+	wait_ready();
+	fake.wait = "";
+	rig_skip_ms(10001);
+	RIG_UNTIL(&rig, fake.n_waits == 1);
+	begin_one(1);
+	rig_run(&rig, 30);
+	assert_int_equal(fake.n_fcalls, 0);
+	end_wait(":2\r\n");
+	RIG_UNTIL(&rig, fake.n_waits == 2);
+	rig_run(&rig, 30);
+	assert_true(store_is_ready(rig.s));
+	assert_int_equal(sent[1].n_answers, 0);
+	end_wait(":1\r\n");
+	expect_one(1, STORE_UNKNOWN);
+	assert_false(store_is_ready(rig.s));
 }
 
 int main(void)
@@ -216,7 +247,8 @@ int main(void)
 		CASE(test_add_sent_again_with_the_library_waits_anew),
 		CASE(test_add_refused_by_redis_no_replica_is_asked_of_it),
 		CASE(test_close_while_replicas_are_asked_unknown),
-		CASE(test_ready_too_few_replicas_connected_not),
+		CASE(test_add_while_a_check_asks_too),
+		CASE(test_ready_too_few_replicas_answer_not),
 	};
 
 	/* As statweir does: a broken connection is an error, not the end. */
