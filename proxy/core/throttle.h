@@ -126,7 +126,8 @@ enum throttle_rc throttle_submit(struct throttle *t, struct throttle_item *item,
 				 unsigned *retry_after_s) MUSTUSE;
 /*
  * An item that was under way has ended. latency_us: from the whole request sent to the
- * first byte of the answer, so that a slow client is not taken for a slow management point.
+ * first byte of the answer, so that a slow client is not taken for a slow management point;
+ * 0: not known.
  */
 void throttle_done(struct throttle *t, struct throttle_item *item, int64_t now_us,
 		   int64_t latency_us, enum throttle_outcome outcome);

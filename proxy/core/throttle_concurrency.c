@@ -80,7 +80,7 @@ static double chance_of(unsigned n)
 
 static double in_ms(double log2_us)
 {
-	return throttle_exp2(log2_us) / 1000;
+	return (throttle_exp2(log2_us) - LIMIT_GRAIN_US) / 1000;
 }
 
 /*

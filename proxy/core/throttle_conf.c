@@ -177,7 +177,7 @@ void throttle_free(struct throttle *t)
 
 static int64_t latency_us(double log2_us)
 {
-	return log2_us > 0 ? (int64_t)throttle_exp2(log2_us) : 0;
+	return log2_us > 0 ? (int64_t)throttle_exp2(log2_us) - LIMIT_GRAIN_US : 0;
 }
 
 void throttle_figures(const struct throttle *t, enum throttle_class c, int64_t now_us,

@@ -96,11 +96,11 @@ void limit_done(struct throttle *t, const struct throttle_item *item, int64_t no
 	case THROTTLE_ABORTED:
 		return;
 	}
-	if (!is_measured || now_us < l->w.settled_us)
+	if (!is_measured || latency_us <= 0 || now_us < l->w.settled_us)
 		return;
 	l->w.n[item->cls]++;
 	l->w.n_samples++;
-	l->w.sum[item->cls] += throttle_log2(latency_us > 1 ? (double)latency_us : 2.0);
+	l->w.sum[item->cls] += throttle_log2((double)(latency_us + LIMIT_GRAIN_US));
 }
 
 /* --- rate */

@@ -127,7 +127,7 @@ struct window {
 	int64_t start_us;
 	int64_t settled_us; /* answers before that still belong to the limit before */
 	unsigned n[THROTTLE_N_CLASSES];
-	double sum[THROTTLE_N_CLASSES]; /* of log2 of latencies in us */
+	double sum[THROTTLE_N_CLASSES]; /* of log2 of latencies in us, LIMIT_GRAIN_US added */
 	unsigned n_samples, n_ok, n_errors, n_timeouts, n_gone;
 	bool was_full;	    /* the concurrency limit held something back */
 	bool was_rate_full; /* the rate limit did */
@@ -186,6 +186,11 @@ static inline double limit_bounded(double v, double low, double high)
 
 /* --- throttle_concurrency.c */
 
+/*
+ * Added to every latency: differences of less than this come from turns of the event loop
+ * and the network, not from a management point in need.
+ */
+#define LIMIT_GRAIN_US 2000
 #define LIMIT_START    4  /* before anything is known */
 #define LIMIT_FEW      8  /* answers under which a window decides little */
 #define LIMIT_TEST_MIN 24 /* answers for a test, that chance may not decide */

