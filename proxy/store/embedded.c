@@ -2,6 +2,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/store/aof_tail.h"
 #include "proxy/store/embedded_find.h"
 
 #include <errno.h>
@@ -202,6 +203,8 @@ static int spawn(struct embedded *e)
 	pid_t parent = getpid();
 	int fds[2], rc = 0;
 
+	/* Where that fails Redis judges the file itself. */
+	(void)aof_mend(e->dir_fd);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return -errno;
 	if (write(fds[1], e->config, n) != (ssize_t)n)

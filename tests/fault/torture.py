@@ -127,7 +127,7 @@ class Torture:
                   "redis.call_timeout": "1s", "global.drain": "1s", "global.workers": workers,
                   "listen.max_per_address": "10000"}
         values.update(settings or {})
-        self.has_journal = values.get("redis.durability") == "journal"
+        self.has_journal = values.get("redis.durability", "journal") == "journal"
         self.weir = Weir(self.mp.port, values, os.path.join(self.folder, "state"))
         self.weir.again().ready()
 
@@ -280,7 +280,7 @@ def main():
     a.add_argument("--workers", type=int, default=1)
     a.add_argument("--messages", type=int, default=100)
     a.add_argument("--lose-tail", action="store_true", help="cut Redis's file after its death; "
-                   "only with redis.durability=journal and a rollup.settle_wait")
+                   "needs the journal and a rollup.settle_wait")
     a.add_argument("--set", action="append", default=[], metavar="section.key=value")
     o = a.parse_args()
     try:

@@ -125,8 +125,9 @@ def fake():
 
 @pytest.fixture
 def on_fake(fake, proxies, mp):
-    p = proxies(mp.port, {"redis.server": "127.0.0.1:%d" % fake.port,
-                          "redis.call_timeout": "500ms"}).ready()
+    p = proxies(mp.port, {"redis.server": "127.0.0.1:%d" % fake.port, "redis.durability": "redis",
+                          "redis.call_timeout": "500ms", "redis.durability": "redis",
+                          "redis.shards": "16"}).ready()
     for _ in range(3):
         assert ask(p, ccm.Message(client=999)) == 200
     until("samples are remembered", lambda: fake.count("absorb") and p.metric(
