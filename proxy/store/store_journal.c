@@ -43,6 +43,7 @@ struct store_journal {
 	bool has_failed;   /* a call of this pass: what it missed needs another one */
 	bool must_restore; /* as soon as nothing is under way */
 	bool is_restoring;
+	bool has_stopped; /* nothing can be kept, and that is in the log */
 	unsigned n_calls; /* of the pass, under way */
 	unsigned pace;	  /* records that this tick still allows */
 	int64_t n_replayed, n_new;
@@ -383,6 +384,21 @@ const char *store_journal_why_not(const struct store *s)
 	return k->why;
 }
 
+/* One line when it stops and one when it goes on: what cannot be kept is forwarded meanwhile. */
+static void say_state(struct store_journal *k)
+{
+	const char *why = store_journal_why_not(k->s);
+
+	if (k->has_stopped == (why != NULL))
+		return;
+	k->has_stopped = why != NULL;
+	if (why != NULL)
+		log_line(LOG_ERROR, "journal_stopped",
+			 "reason=\"%s\" effect=\"messages are forwarded, none is absorbed\"", why);
+	else
+		log_line(LOG_INFO, "journal_goes_on", "dir=%s", k->dir);
+}
+
 void store_journal_tick(struct store *s)
 {
 	struct store_journal *k = s->journal;
@@ -394,6 +410,7 @@ void store_journal_tick(struct store *s)
 	if (k->j == NULL)
 		return;
 	journal_tick(k->j);
+	say_state(k);
 	k->pace = k->is_restoring || k->must_restore ? PACE_ALONE : PACE_BESIDE;
 	if (!k->is_passing && k->has_left && k->n_calls == 0 && store_is_fit(s))
 		begin_pass(k, false);
