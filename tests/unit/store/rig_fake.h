@@ -193,6 +193,8 @@ static inline int fake_setup(void **state)
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%.80s/fake.sock", rig.conf.state);
 	snprintf(server, sizeof(server), "unix:%s", addr.sun_path);
 	rig_set(&rig.conf, "redis.server", server);
+	rig_set(&rig.conf, "redis.shards", "16");
+	rig_set(&rig.conf, "redis.durability", "redis");
 	fake = (struct fake){
 		.info = HEALTHY,
 		.config = "*4\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n$11\r\nappendfsync\r\n$"
