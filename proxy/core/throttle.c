@@ -331,7 +331,19 @@ static void force(struct throttle *t, double share, int64_t now_us)
 
 void throttle_release_all(struct throttle *t, int64_t now_us)
 {
-	force(t, 1, now_us);
+	struct throttle_item *item;
+
+	if (t->is_busy)
+		return;
+	t->is_busy = true;
+	for (unsigned c = 0; c < THROTTLE_N_CLASSES; c++) {
+		struct throttle_kind *k = &t->kinds[c];
+
+		/* Callbacks may bring shadows; they are younger. */
+		while ((item = TAILQ_FIRST(&k->queue.by_age)) != NULL && !item->is_shadow)
+			let_go(t, k, item, now_us);
+	}
+	t->is_busy = false;
 }
 
 static void drain_some(struct throttle *t, int64_t now_us)

@@ -295,7 +295,7 @@ enum throttle_rc engine_submit(struct throttle *t, struct throttle_item *item, i
 			       unsigned *retry_after_s);
 void engine_done(struct throttle *t, struct throttle_item *item, int64_t now_us);
 void engine_release(struct throttle *t, int64_t now_us);
-/* Whatever the limits say. */
+/* Everything that is held, whatever the limits say: observing begins. */
 void throttle_release_all(struct throttle *t, int64_t now_us);
 /* The shared rate limit in force, 0: none. */
 double throttle_rate(const struct throttle *t);
