@@ -55,8 +55,9 @@ struct reply_key {
 
 struct verdict {
 	enum filter_action action;
-	enum doubt doubt;      /* with FILTER_PASS */
-	struct slice endpoint; /* TargetEndpoint, also with FILTER_PASS; empty if it was not read */
+	enum doubt doubt; /* with FILTER_PASS */
+	/* TargetEndpoint and SourceID, also with FILTER_PASS; empty if they were not read. */
+	struct slice endpoint, sender;
 	struct finding finding; /* with FILTER_ABSORB */
 	struct reply_key reply; /* with FILTER_ABSORB */
 };

@@ -195,13 +195,14 @@ static enum doubt recognise(const struct status_filter *f, const struct http_hea
 	struct status s;
 	enum doubt doubt;
 
-	v->endpoint = slice_make("", 0);
+	v->endpoint = v->sender = slice_make("", 0);
 	if (!multipart_boundary(head->content_type, &boundary))
 		return DOUBT_NOT_MULTIPART;
 	doubt = multipart_split(body, boundary, parts);
 	if (doubt == DOUBT_NONE)
 		doubt = envelope_read(f, parts[0], scratch, &e);
 	v->endpoint = e.endpoint;
+	v->sender = e.source_id;
 	if (doubt == DOUBT_NONE)
 		doubt = open_payload(f, &e, parts[1], scratch, &text);
 	if (doubt == DOUBT_NONE)

@@ -96,7 +96,7 @@ void exch_on_deadline(struct exchange *x, int64_t now)
 	case EXCH_ACKWAIT:
 		TAILQ_REMOVE(&x->w->waiting, x, link);
 		x->state = EXCH_HOLD;
-		exch_forward(x, slice_make("", 0));
+		exch_forward(x, NULL);
 		return;
 	case EXCH_RELAY:
 		check_relay(x, now);

@@ -297,7 +297,7 @@ static void start_request(struct exchange *x)
 		exch_on_input(x);
 		return;
 	}
-	exch_forward(x, slice_make("", 0));
+	exch_forward(x, NULL);
 }
 
 static void read_head(struct exchange *x)

@@ -121,10 +121,10 @@ void exch_remember(const struct exchange *x);
 /* Is the body worth holding? */
 bool exch_is_candidate(const struct exchange *x);
 /*
- * It is to reach the management point: as fast as the throttle lets it. endpoint as the
- * envelope tells, empty where it was not read.
+ * It is to reach the management point: as fast as the throttle lets it. v tells
+ * whose message it is and for whom; NULL where it was not inspected, or is known already.
  */
-void exch_forward(struct exchange *x, struct slice endpoint);
+void exch_forward(struct exchange *x, const struct verdict *v);
 /* The throttle lets it go: send it upstream, as soon as there is a connection. */
 void exch_send(struct exchange *x);
 /* Relay: request bytes have arrived / the client takes bytes. */

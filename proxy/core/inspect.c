@@ -113,7 +113,7 @@ static void on_recorded(struct record *r, enum store_rc rc)
 		return;
 	}
 	metric_add(M_STORE_FORWARDED, 1);
-	exch_forward(x, slice_make("", 0));
+	exch_forward(x, NULL);
 }
 
 static void record(struct exchange *x)
@@ -210,7 +210,7 @@ static void act_on(struct exchange *x)
 	case ACK_FORWARD:
 		break;
 	}
-	exch_forward(x, slice_make("", 0));
+	exch_forward(x, NULL);
 }
 
 void exch_inspect(struct exchange *x)
@@ -224,7 +224,7 @@ void exch_inspect(struct exchange *x)
 	status_filter_ops.inspect(&w->filter, &x->head, body, &w->scratch, &v);
 	if (v.action == FILTER_PASS || !keep_finding(x, &v)) {
 		metrics_self->doubt[v.action == FILTER_PASS ? v.doubt : DOUBT_IDENTITY]++;
-		exch_forward(x, v.endpoint);
+		exch_forward(x, &v);
 		return;
 	}
 	if (!x->is_recognised) {

@@ -158,19 +158,22 @@ void pace_close(struct worker *w)
 
 /* --- an exchange's way through --- */
 
-static void describe(struct exchange *x, struct slice endpoint)
+static void describe(struct exchange *x, const struct verdict *v)
 {
 	struct throttle_item *item = &x->pace;
 	struct conn *c = x->c;
+	struct slice client = x->client;
 
-	item->cls = class_of(x, endpoint);
+	item->cls = class_of(x, v != NULL ? v->endpoint : slice_make("", 0));
 	/* Known by its name where the message told it, else by where it comes from. */
-	item->client = siphash(&client_key, x->client.n > 0 ? x->client : slice_str(c->peer));
+	if (client.n == 0 && v != NULL)
+		client = v->sender;
+	item->client = siphash(&client_key, client.n > 0 ? client : slice_str(c->peer));
 	item->network = c->network;
 	item->bytes = iobuf_used(&c->s.in);
 }
 
-void pace_forward(struct exchange *x, struct slice endpoint)
+void pace_forward(struct exchange *x, const struct verdict *v)
 {
 	struct worker *w = x->w;
 	unsigned retry_after_s = 0;
@@ -179,7 +182,7 @@ void pace_forward(struct exchange *x, struct slice endpoint)
 		exch_send(x);
 		return;
 	}
-	describe(x, endpoint);
+	describe(x, v);
 	switch (throttle_submit(w->throttle, &x->pace, clock_mono_us(), &retry_after_s)) {
 	case THROTTLE_GO:
 		exch_send(x);

@@ -14,10 +14,10 @@ int pace_open(struct worker *w) MUSTUSE;
 void pace_close(struct worker *w);
 
 /*
- * x is to be forwarded: exch_send() now or later, or x is refused. endpoint as the
- * envelope tells, empty where it was not read.
+ * x is to be forwarded: exch_send() now or later, or x is refused. v as for
+ * exch_forward().
  */
-void pace_forward(struct exchange *x, struct slice endpoint);
+void pace_forward(struct exchange *x, const struct verdict *v);
 /* x ends: it frees its place in the queue, or tells how the management point was. */
 void pace_ended(struct exchange *x, enum fate fate, enum reason why);
 

@@ -209,14 +209,14 @@ static void on_upstream_ready(struct up_waiter *waiter, struct upconn *uc, enum 
 		begin_relay(x, uc);
 }
 
-void exch_forward(struct exchange *x, struct slice endpoint)
+void exch_forward(struct exchange *x, const struct verdict *v)
 {
 	/* OPTIONS counts down; at 0 we are the last one (RFC 9110 7.6.2). */
 	if (x->head.counts_forwards && x->head.max_forwards == 0) {
 		exch_refuse(x, REASON_MAX_FORWARDS);
 		return;
 	}
-	pace_forward(x, endpoint);
+	pace_forward(x, v);
 }
 
 void exch_send(struct exchange *x)

@@ -214,6 +214,8 @@ static void test_inspect_tells_the_endpoint_of_what_passes(void **state)
 
 		try_message(&r, &f, &cases[i].m);
 		try_expect_text(r.v.endpoint, cases[i].endpoint, "endpoint");
+		/* Before the endpoint stands the sender: who paces is fair between senders. */
+		assert_int_equal(r.v.sender.n > 0, cases[i].endpoint[0] != '\0' || i == 5);
 		try_done(&r);
 	}
 }
