@@ -260,6 +260,18 @@ void exch_refuse(struct exchange *x, enum reason why)
 	exch_end(x, FATE_REFUSED, why);
 }
 
+/*
+ * A body that fits into the buffer is gathered there first: a client that takes its time
+ * keeps no upstream connection, and no place under the throttle, from the others.
+ */
+static bool may_gather(const struct exchange *x)
+{
+	const struct http_head *h = &x->head;
+
+	return h->framing == FRAMING_LENGTH && h->length <= IOBUF_BYTES - h->head_bytes &&
+	       !h->expects_continue && !x->c->is_bound && x->w->conf->mode != MODE_BYPASS;
+}
+
 /* A request whose head is whole and right: count it, decide how its body is read. */
 static void start_request(struct exchange *x)
 {
@@ -290,8 +302,9 @@ static void start_request(struct exchange *x)
 	}
 	if (h->has_authorization)
 		c->is_bound = true;
-	if (exch_is_candidate(x)) {
-		metric_add(M_CANDIDATES, 1);
+	x->is_candidate = exch_is_candidate(x);
+	metric_add(M_CANDIDATES, x->is_candidate);
+	if (x->is_candidate || may_gather(x)) {
 		x->state = EXCH_HOLD;
 		exch_start_window(x);
 		exch_on_input(x);
@@ -348,7 +361,10 @@ static void hold_body(struct exchange *x)
 		return;
 	if (iobuf_used(&c->s.in) >= whole) {
 		x->is_read = true;
-		exch_inspect(x);
+		if (x->is_candidate)
+			exch_inspect(x);
+		else
+			exch_forward(x, NULL);
 		return;
 	}
 	if (x->head.expects_continue && !x->has_continued &&

@@ -52,6 +52,7 @@ struct exchange {
 	bool must_remember; /* recognised but forwarded: a retry of it must not be counted */
 	bool was_recent;    /* it, or an earlier try, may be recorded already */
 	bool is_sample;	    /* its reply teaches the acknowledgement */
+	bool is_candidate;  /* its body is held for the filters, not only gathered */
 	bool is_buffered;   /* its bytes are in the connection's buffer from the head on */
 	bool is_read;	    /* request body read to its end */
 	bool is_sent;	    /* request forwarded to its end */

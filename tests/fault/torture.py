@@ -43,6 +43,7 @@ class Books:
         self.ever = collections.Counter()  # as Redis said last
         self.windows = {}  # ID: (client, messages)
         self.bodies = {}  # (window, part): digest of the bytes
+        self.tried_again = collections.deque(maxlen=500)
         self.sent = self.forwarded = self.tolerated = self.repeats = 0
 
     def take_summary(self, r, facts):
@@ -71,14 +72,16 @@ class Books:
             was_lost = any(s.was_lost(at) for at in receipts.get(s.id, ()))
             most[s.client] += s.id not in receipts or was_lost
             self.forwarded += s.id in receipts
+            if s.id in receipts and len(s.tries) > 1:
+                self.tried_again.append((s.client, s.id, self.sent // len(load.sent) + 1,
+                                         receipts[s.id], s.tries))
         ever = self.wait_for(least, ask_redis, patience_s)
         for c in least:
             new = ever.get(c, 0) - self.ever[c]
             if new < least[c]:
                 fail("client %s: %d messages lost" % (c, least[c] - new))
             if new > most[c]:
-                fail("client %s: %d messages doubled\n%s" % (c, new - most[c], self.suspects(
-                    load, receipts, c)))
+                fail("client %s: %d messages doubled\n%s" % (c, new - most[c], self.suspects(c)))
             self.tolerated += new - least[c]
         self.ever.update({c: ever.get(c, 0) - self.ever[c] for c in least})
         self.sent += len(load.sent)
@@ -98,10 +101,10 @@ class Books:
                 return ever
             time.sleep(0.02)
 
-    @staticmethod
-    def suspects(load, receipts, client):
-        return "\n".join("%s received %r tries %r" % (s.id, receipts[s.id], s.tries)
-                         for s in load.sent.values() if s.client == client and s.id in receipts)
+    def suspects(self, client):
+        """What the management point received after another try, in this iteration or before."""
+        return "\n".join("%s kill %d received %r tries %r" % x[1:] for x in self.tried_again
+                         if x[0] == client)
 
     def told(self):
         told = collections.Counter()

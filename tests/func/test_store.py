@@ -1,4 +1,4 @@
-"""Redis away, wrongly configured, or somebody else's: forward or keep in the journal, and say so."""
+"""Redis away, wrongly configured, or somebody else's: forward or keep a journal, and say so."""
 import os
 import signal
 
@@ -11,6 +11,8 @@ from harness.proxy import until
 from harness.redis import Redis
 from load import Load, check
 
+ALONE = {"redis.durability": "redis"}
+
 
 def test_external_redis_by_unix_socket(redis, mp, proxies):
     p = proxies(mp.port, {"redis.server": "unix:" + redis.socket}).ready()
@@ -21,7 +23,7 @@ def test_external_redis_by_unix_socket(redis, mp, proxies):
 
 
 def test_redis_away_everything_is_forwarded_and_said(mp, proxies, tmp_path):
-    p = proxies(mp.port, {"redis.server": "unix:%s/none.sock" % tmp_path})
+    p = proxies(mp.port, dict(ALONE, **{"redis.server": "unix:%s/none.sock" % tmp_path}))
     for _ in range(6):
         assert client.ask(p.port, ccm.Message().raw).status == 200
     assert len(mp.requests) == 6
@@ -31,7 +33,7 @@ def test_redis_away_everything_is_forwarded_and_said(mp, proxies, tmp_path):
 
 def test_wrong_fsync_policy_stops_absorption_and_names_the_fix(redis, mp, proxies):
     redis.call("CONFIG", "SET", "appendfsync", "no")
-    p = proxies(mp.port, {"redis.server": "unix:" + redis.socket})
+    p = proxies(mp.port, dict(ALONE, **{"redis.server": "unix:" + redis.socket}))
     until("it is said", lambda: any("appendfsync" in line for line in p.log))
     for _ in range(5):
         assert client.ask(p.port, ccm.Message().raw).status == 200
@@ -40,7 +42,8 @@ def test_wrong_fsync_policy_stops_absorption_and_names_the_fix(redis, mp, proxie
 
 
 def test_redis_killed_and_restarted_counts_go_on(redis, mp, proxies):
-    p = proxies(mp.port, {"redis.server": "unix:" + redis.socket, "redis.call_timeout": "500ms"})
+    p = proxies(mp.port, dict(ALONE, **{"redis.server": "unix:" + redis.socket,
+                                   "redis.call_timeout": "500ms"}))
     p.ready()
     teach(p)
     messages = [ccm.Message(client=3) for _ in range(5)]

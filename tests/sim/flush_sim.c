@@ -226,6 +226,7 @@ static void sim_setup(unsigned n_shards)
 	log_threshold = LOG_ERROR;
 	fake_model_init(&w.m, n_shards);
 	assert_int_equal(conf_init(&w.conf), 0);
+	w.conf.settle_wait_ms = 0; /* its own tests set it */
 	w.conf.interval_ms = 60000;
 	w.who = (struct summary_identity){
 		.nonce = "",

@@ -125,7 +125,7 @@ def fake():
 
 @pytest.fixture
 def on_fake(fake, proxies, mp):
-    p = proxies(mp.port, {"redis.server": "127.0.0.1:%d" % fake.port, "redis.durability": "redis",
+    p = proxies(mp.port, {"redis.server": "127.0.0.1:%d" % fake.port,
                           "redis.call_timeout": "500ms", "redis.durability": "redis",
                           "redis.shards": "16"}).ready()
     for _ in range(3):

@@ -92,9 +92,9 @@ def weirs(mp, redis):
     def make(settings=None, upstream=None, server=None, failpoints=None, state=None, teach=True,
              **env):
         values = {"redis.server": server or "unix:" + redis.socket, "rollup.interval": "1h",
-                  "redis.durability": "redis", "rollup.settle_wait": "0s",
-                  "redis.call_timeout": "1s", "redis.connect_timeout": "1s",
-                  "redis.durability": "redis", "redis.shards": "16"}
+                  "rollup.settle_wait": "0s", "redis.call_timeout": "1s",
+                  "redis.connect_timeout": "1s", "redis.durability": "redis",
+                  "redis.shards": "16"}
         values.update(settings or {})
         w = Weir(upstream or mp.port, values, state)
         made.append(w)

@@ -146,7 +146,8 @@ class Upstream:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = self.listener.getsockname()[1]
         self.faults = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     def _accept(self):
         while True:
@@ -208,6 +209,9 @@ class Upstream:
             return list(self.heads)
 
     def stop(self):
+        # Closing alone would leave the thread in accept(), on a number that is used again.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.accepting.join(5)
         self.listener.close()
         for p in self.peers:
             try:

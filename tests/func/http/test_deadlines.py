@@ -60,24 +60,42 @@ def test_T7_time_of_a_header_section_begins_with_its_first_byte(hasty, upstream)
         assert c.ask(b"X-Nonce: n\r\n\r\n").body == b"n"
 
 
-FORWARDED = post(5000)
+STREAMED = post(100000)
+GATHERED = post(5000)
 HELD = ccm.request(b"x" * 5000).replace(b"x" * 5000, b"")
 
 
-@pytest.mark.parametrize("head", [FORWARDED, HELD], ids=["forwarded", "held"])
+@pytest.mark.parametrize("head", [STREAMED, GATHERED, HELD], ids=["streamed", "gathered", "held"])
 @pytest.mark.parametrize("n,windows", [(999, 1), (1000, 2), (1001, 2)])
 def test_T7_body_slower_than_the_rate(hasty, upstream, head, n, windows):
     """1000 bytes are asked for in each window; nothing comes after the first n."""
     with Client(hasty.port) as c:
         t = time.monotonic()
         c.send(head)
-        if head == FORWARDED:
+        if head == STREAMED:
             upstream.wait()
         else:
             quiet(0.05)
         c.send(b"y" * n)
         out = closes_within(c, windows * D, windows * D + 0.2, t)
     assert out.startswith(b"HTTP/1.1 408 ") and b"body_timeout" in out, out
+    assert len(upstream.heads) == (head == STREAMED)
+
+
+@pytest.mark.parametrize("n,is_gathered", [(65535, True), (65536, True), (65537, False)])
+def test_T7_slow_body_that_fits_keeps_no_upstream_connection(hasty, upstream, n, is_gathered):
+    """With its head in one buffer: what a slow client sends waits with us, not there."""
+    head = post(99999, b"X-Nonce: n\r\n")
+    size = n - len(head)
+    head = head.replace(b"99999", b"%05d" % size)
+    with Client(hasty.port) as c:
+        c.send(head + b"y" * (size - 1))
+        if is_gathered:
+            quiet(0.2)
+            assert upstream.heads == []
+        else:
+            upstream.wait()
+        assert c.ask(b"y").body == b"n"
 
 
 def test_T7_steady_slow_body_arrives(hasty, upstream):

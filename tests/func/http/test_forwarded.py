@@ -6,7 +6,7 @@ import pytest
 
 from harness import ccm
 from harness.mp import ACK
-from harness.proxy import until
+from harness.proxy import Statweir, until
 from limits_wire import (Client, ask, echo, echo_again, ok, raw, request,  # noqa: F401
                          rest, upstream, weirs)
 
@@ -113,9 +113,14 @@ def test_peer_over_ipv6(weirs, upstream):
         assert values(head, b"Forwarded") == forwarded
 
 
-def test_list_that_is_none_is_refused_at_start(weirs):
-    with pytest.raises(AssertionError, match="trusted"):
-        weirs(listen__trusted="127.0.0.300")
+def test_list_that_is_none_is_refused_at_start(upstream):
+    p = Statweir(upstream.port, {"listen.trusted": "127.0.0.300"})
+    with pytest.raises(AssertionError, match="statweir ended"):
+        p.start()
+    until("it says why", lambda: any("listen.trusted" in x for x in p.log))
+    p.expected_exit = p.proc.wait()
+    assert p.expected_exit != 0
+    p.close()
 
 
 # --- Via

@@ -240,8 +240,10 @@ CHUNKED = post(5).replace(b"Content-Length: 5", b"Transfer-Encoding: chunked")
 CUT = {
     "request_line": b"GET / HTT",
     "head": b"GET / HTTP/1.1\r\nHost: mp01\r\n",
-    "length": post(5) + b"hell",
-    "head_only": post(5),
+    "gathered": post(5) + b"hell",
+    "gathered_head": post(5),
+    "length": post(100000) + b"hell",
+    "head_only": post(100000),
     "chunk": CHUNKED + b"5\r\nhel",
     "last_chunk": CHUNKED + b"5\r\nhello\r\n",
     "last_crlf": CHUNKED + b"5\r\nhello\r\n0\r\n",
@@ -352,7 +354,7 @@ def test_T10_connection_ends_with_an_error_before_the_body(weir, upstream, word)
 def test_T10_connection_ends_when_no_upstream_takes_the_body(weirs):
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
-    out, how = raw(weirs(port=port), post(100) + SMUGGLED[:100])
+    out, how = raw(weirs(port=port), post(100000) + SMUGGLED)
     assert out.startswith(b"HTTP/1.1 502 ") and out.count(b"HTTP/1.1 ") == 1 and how == "fin"
 
 

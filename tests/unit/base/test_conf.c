@@ -44,7 +44,7 @@ static void test_conf_init_holds_defaults(void **state)
 	assert_int_equal(f.conf.interval_ms, 900000);
 	assert_int_equal(f.conf.max_inspect, 65536);
 	assert_int_equal(f.conf.log_level, CONF_LOG_INFO);
-	assert_int_equal(f.conf.durability, DURABLE_REDIS);
+	assert_int_equal(f.conf.durability, DURABLE_JOURNAL);
 	assert_false(f.conf.access_log);
 	for (unsigned i = 0; i < conf_n_rows; i++)
 		assert_true(conf_value_is_default(&f.conf, &conf_rows[i]));

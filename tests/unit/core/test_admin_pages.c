@@ -131,7 +131,7 @@ static void test_admin_page_names_what_needs_attention(void **state)
 	f->store.is_ready = true;
 	get(f, "/");
 	assert_has(f, "Bypass mode");
-	assert_has(f, "A worker can't record");
+	assert_has(f, "Redis is away; messages are acknowledged from the journal");
 }
 
 static void test_admin_page_says_the_enforced_share(void **state)

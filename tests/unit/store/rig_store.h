@@ -181,6 +181,7 @@ static inline int start(void **state)
 {
 	(void)state;
 	rig_conf(&conf);
+	rig_set(&conf, "redis.durability", "redis");
 	log_threshold = LOG_ERROR;
 	/* As statweir does: a broken connection is an error, not the end. */
 	signal(SIGPIPE, SIG_IGN);
