@@ -18,8 +18,8 @@ static struct siphash_key table_key;
 #include <uthash.h>
 
 #define CONN_MAGIC 0x636f6e6eu
-/* A tenth of all connections may wait for their first byte, and never fewer than come in a turn. */
-#define FRESH_SHARE 10
+/* Half of all connections may wait for their first byte, and never fewer than come in a turn. */
+#define FRESH_SHARE 2
 #define FRESH_MIN   128
 
 struct addr_count {

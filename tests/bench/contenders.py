@@ -154,7 +154,11 @@ class Statweir(Contender):
         argv = [self.binary, "--listen", "127.0.0.1:%d" % self.port, "--upstream",
                 "127.0.0.1:%d" % backend, "--admin", "127.0.0.1:%d" % self.admin, "--state",
                 self.dir]
-        for s in ["listen.max_connections=60000", "listen.max_per_address=60000",
+        # The throttle is on, but a backend that answers tens of thousands a second is no
+        # management point: nothing of this may be held.
+        for s in ["throttle.ceiling=1000000", "throttle.ceiling_concurrency=10000",
+                  "throttle.other_concurrency=0",
+                  "listen.max_connections=60000", "listen.max_per_address=60000",
                   "listen.backlog=4096",
                   "listen.max_requests=1000000", "global.drain=1s", "rollup.interval=1d",
                   "upstream.max_connections=%d" % UPSTREAM_MAX] + self.settings:

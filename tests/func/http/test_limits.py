@@ -410,8 +410,8 @@ def test_limit_of_connections(weirs, upstream, d):
 
 @pytest.mark.parametrize("d", EDGE)
 def test_limit_of_connections_without_a_first_byte(weirs, upstream, d):
-    """A tenth of listen.max_connections may say nothing; the oldest makes room."""
-    p = weirs(listen__max_connections="2000", listen__max_per_address="1000")
+    """Half of listen.max_connections may say nothing; the oldest makes room."""
+    p = weirs(listen__max_connections="400", listen__max_per_address="1000")
     until("no connection is left", lambda: p.metric("statweir_connections") == 0)
     with Client(p.port) as speaking:
         assert speaking.ask(request()).status == 200
