@@ -95,10 +95,14 @@ static void spawn(struct supervisor *s, unsigned i)
 	c->respawn_ms = 0;
 }
 
-/* What a dead worker had in flight was neither passed nor absorbed as far as it could tell. */
+/*
+ * What a dead worker has not answered is aborted. Not what it counted as in flight: it may
+ * have died between the fate of a request and that.
+ */
 static void settle_slot(struct metrics *m)
 {
-	m->v[M_ABORTED] += m->v[M_IN_FLIGHT];
+	m->v[M_ABORTED] = m->v[M_RECEIVED] - m->v[M_PASSED] - m->v[M_ABSORBED_UNIQUE] -
+			  m->v[M_ABSORBED_DUPLICATE] - m->v[M_ABSORBED_JOURNAL] - m->v[M_REFUSED];
 	for (unsigned i = 0; i < METRIC_COUNT; i++)
 		if (metric_table[i].kind == GAUGE)
 			m->v[i] = 0;
