@@ -294,21 +294,37 @@ static bool send_queue(struct store *s, struct shard *sh)
 }
 
 /*
- * A call costs Redis as much as three or four records: where a round carried several, the
- * next one waits until redis.linger has passed since, and gathers meanwhile. False: later.
+ * A call costs Redis as much as three or four records, and a sync of the journal more than
+ * that: where one carried several, the next one waits until redis.linger has passed since,
+ * and gathers meanwhile. last_us and last_n: when that was, and with how many. False: later.
  */
-static bool is_time_for_round(struct store *s)
+static bool is_time(struct store *s, int64_t last_us, int64_t last_n, int64_t n_waiting)
 {
-	int64_t wait_us = s->round_us + s->conf->redis_linger_ms * 1000 - clock_mono_us();
+	int64_t wait_us = last_us + s->conf->redis_linger_ms * 1000 - clock_mono_us();
 	struct timeval tv;
 
-	if (s->round_records < LINGER_RECORDS || s->n_queued >= CALL_RECORDS || wait_us <= 0)
+	if (last_n < LINGER_RECORDS || n_waiting >= CALL_RECORDS || wait_us <= 0)
 		return true;
 	if (!event_pending(s->kick, EV_TIMEOUT, NULL)) {
 		tv = (struct timeval){.tv_usec = wait_us};
 		event_add(s->kick, &tv);
 	}
 	return false;
+}
+
+static bool is_time_for_round(struct store *s)
+{
+	return is_time(s, s->round_us, s->round_records, s->n_queued);
+}
+
+static void commit_journal(struct store *s)
+{
+	if (s->n_unsynced == 0 || !is_time(s, s->sync_us, s->sync_records, s->n_unsynced))
+		return;
+	s->sync_us = clock_mono_us();
+	s->sync_records = s->n_unsynced;
+	s->n_unsynced = 0;
+	store_journal_commit(s);
 }
 
 static void start_round(struct store *s)
@@ -340,6 +356,7 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 		c->finish(c, STORE_REFUSED, NULL);
 	}
 	refuse_rejected(s);
+	commit_journal(s);
 	if (s->n_queued > 0 && !store_may_absorb(s))
 		refuse_queued(s);
 	else if (s->n_queued > 0 && s->n_round == 0 && is_time_for_round(s))
@@ -361,11 +378,12 @@ void store_add(struct store *s, struct record *r)
 	STAILQ_INSERT_TAIL(&q->list, r, link);
 	q->n++;
 	s->n_queued++;
+	s->n_unsynced += s->journal != NULL;
 }
 
 void store_commit(struct store *s)
 {
-	store_journal_commit(s);
+	commit_journal(s);
 	if (s->n_queued == 0 || s->n_round > 0)
 		return;
 	if (!store_may_absorb(s))

@@ -68,6 +68,8 @@ struct store {
 	int64_t n_queued, n_pending;	 /* records: waiting; waiting or sent */
 	unsigned n_round;		 /* calls of the round under way */
 	int64_t round_us, round_records; /* when the last round began, and what it carried */
+	int64_t sync_us, sync_records;	 /* the same of the journal */
+	int64_t n_unsynced;		 /* records appended since */
 	struct call_list dead;		 /* to be refused by the next kick */
 	struct record_list rejected;	 /* the journal did not take them: likewise */
 	struct store_journal *journal;	 /* NULL: none */
