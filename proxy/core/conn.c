@@ -177,6 +177,9 @@ static void die(struct conn *c, enum reason why, bool with_reset)
 	else
 		stream_close(&c->s);
 	c->x = NULL;
+	/* Under way on the pinned connection: the exchange lets go of it. */
+	if (x != NULL && x->uc == c->pinned)
+		c->pinned = NULL;
 	if (x != NULL)
 		exch_abort(x, why);
 	if (c->pinned != NULL)
