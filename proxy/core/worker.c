@@ -258,13 +258,21 @@ void worker_drain(struct worker *w)
 	conn_close_idle(w, REASON_DRAIN);
 }
 
+static struct conn *any_connection(const struct worker *w)
+{
+	for (unsigned i = 0; w->conns != NULL && i < CONN_DEAD; i++)
+		if (!TAILQ_EMPTY(&w->conns[i]))
+			return TAILQ_FIRST(&w->conns[i]);
+	return NULL;
+}
+
 static void kill_connections(struct worker *w)
 {
 	struct conn *c;
 
-	for (unsigned i = 0; w->conns != NULL && i < CONN_DEAD; i++)
-		while ((c = TAILQ_FIRST(&w->conns[i])) != NULL)
-			conn_kill(c, REASON_DRAIN);
+	/* The end of one may answer another, which then is on a list that was empty before. */
+	while ((c = any_connection(w)) != NULL)
+		conn_kill(c, REASON_DRAIN);
 }
 
 void worker_close(struct worker *w)
