@@ -56,6 +56,7 @@ struct peer {
 	struct list asked, answers;
 	/* Of an upstream */
 	struct peer *client; /* whom it answers */
+	bool may_be_learned; /* the answer: then others get it too */
 	bool was_asked;
 	bool is_surplus; /* has sent bytes behind a whole response */
 };
@@ -158,6 +159,7 @@ static inline void upstream_asked_head(void *arg, struct watch *w)
 	struct peer *p = arg;
 
 	p->client = client_of(&w->head);
+	p->may_be_learned = slice_eq(w->head.method, SLICE("CCM_POST"));
 	/* Whatever has not been asked for yet ends a connection (docs/HTTP.md R7). */
 	CHECK(world.is_blurred || !p->is_surplus);
 	CHECK(world.is_blurred || !p->was_asked || (!p->sent.is_body && p->sent.is_over));

@@ -148,7 +148,7 @@ static void upstream_sends_bytes(struct peer *p, struct slice s)
 	strbuf_init(&out, 1 << 20);
 	for (size_t i = 0; i < s.n; i++)
 		if (s.p[i] == CANNED_TAG)
-			strbuf_put_str(&out, tag_of(p->client, text));
+			strbuf_put_str(&out, tag_of(p->may_be_learned ? NULL : p->client, text));
 		else
 			strbuf_put(&out, slice_make(s.p + i, 1));
 	peer_send(p, strbuf_slice(&out));
