@@ -3,6 +3,7 @@
 
 #include "filters/filter.h"
 #include "proxy/base/clock.h"
+#include "proxy/core/throttle.h"
 #include "proxy/http/reason.h"
 
 #include <inttypes.h>
@@ -235,6 +236,48 @@ static void end_table(struct strbuf *out, unsigned n)
 	strbuf_put_str(out, "</tbody></table>\n");
 }
 
+/* "12 of 40", or the value alone where there is no limit. */
+static void put_of(struct strbuf *out, int64_t v, int64_t limit)
+{
+	char x[NUMBER_BYTES], y[NUMBER_BYTES];
+
+	if (limit > 0)
+		strbuf_printf(out, "<td class=n>%s of %s</td>", grouped(v, x), grouped(limit, y));
+	else
+		strbuf_printf(out, "<td class=n>%s</td>", grouped(v, x));
+}
+
+/* Each class with what it has and what it may have. */
+static void put_throttle(const struct admin *a, const struct figures *f, struct strbuf *out)
+{
+	const struct conf *c = a->env.conf;
+	char x[NUMBER_BYTES];
+
+	if (c->throttle_mode == CONF_THROTTLE_OFF)
+		return;
+	strbuf_printf(out,
+		      "<h2>Throttle%s</h2>\n<table><thead><tr><th class=w>Class</th>"
+		      "<th class=n>Held now</th><th class=n>Under way</th><th class=n>A second</th>"
+		      "<th class=n>p99 held, ms</th><th class=n>Passed</th><th class=n>Refused</th>"
+		      "</tr></thead><tbody>\n",
+		      c->throttle_observe ? ", observing: nothing is held" : "");
+	for (unsigned k = 0; k < THROTTLE_N_CLASSES; k++) {
+		const int64_t *v = f->sum.v + k;
+
+		strbuf_printf(out, "<tr><td>%s</td>", throttle_class_name((enum throttle_class)k));
+		put_of(out, v[M_THROTTLE_HELD_STATUS], v[M_THROTTLE_QUEUE_LIMIT_STATUS]);
+		put_of(out, v[M_THROTTLE_IN_FLIGHT_STATUS],
+		       v[M_THROTTLE_CLASS_CONCURRENCY_LIMIT_STATUS]);
+		put_of(out, v[M_THROTTLE_CLASS_RATE_STATUS], v[M_THROTTLE_CLASS_RATE_LIMIT_STATUS]);
+		strbuf_printf(out, "<td class=n>%s</td>",
+			      grouped(v[M_THROTTLE_HOLD_P99_MS_STATUS], x));
+		strbuf_printf(out, "<td class=n>%s</td>", grouped(v[M_THROTTLE_PASSED_STATUS], x));
+		strbuf_printf(out, "<td class=n>%s</td></tr>\n",
+			      grouped(v[M_THROTTLE_REFUSED_STATUS], x));
+	}
+	strbuf_put_str(out, "</tbody></table>\n");
+}
+
 static void put_tables(const struct figures *f, struct strbuf *out)
 {
 	unsigned n = 0;
@@ -283,6 +326,7 @@ void admin_put_page(const struct admin *a, const struct figures *f, struct strbu
 	put_summary_card(f, out);
 	put_link_cards(a, f, out);
 	strbuf_put_str(out, "</div>\n");
+	put_throttle(a, f, out);
 	put_tables(f, out);
 	strbuf_put_str(out,
 		       "<footer><a href=/stats.json>stats.json</a> &middot; "

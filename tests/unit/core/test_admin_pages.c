@@ -134,6 +134,24 @@ static void test_admin_page_names_what_needs_attention(void **state)
 	assert_has(f, "Redis is away; messages are acknowledged from the journal");
 }
 
+static void test_admin_page_shows_the_throttle_beside_its_limits(void **state)
+{
+	struct fixture *f = *state;
+
+	f->slots[0].v[M_THROTTLE_HELD_STATUS] = 1200;
+	f->slots[0].v[M_THROTTLE_QUEUE_LIMIT_STATUS] = 5000;
+	f->slots[0].v[M_THROTTLE_CLASS_RATE_STATE] = 12;
+	f->slots[0].v[M_THROTTLE_CLASS_RATE_LIMIT_STATE] = 40;
+	f->slots[1].v[M_THROTTLE_REFUSED_HEALTH] = 7;
+	get(f, "/");
+	assert_has(f, "<td>status</td><td class=n>1,200 of 5,000</td>");
+	assert_has(f, "<td class=n>12 of 40</td>");
+	assert_has(f, "<td class=n>7</td></tr>");
+	set_conf(f, "throttle.mode", "off");
+	get(f, "/");
+	assert_lacks(f, "<h2>Throttle");
+}
+
 static void test_admin_page_says_the_enforced_share(void **state)
 {
 	struct fixture *f = *state;
@@ -168,6 +186,7 @@ int main(void)
 		T(test_admin_csv_has_the_same_figures),
 		T(test_admin_page_answers_the_first_questions),
 		T(test_admin_page_names_what_needs_attention),
+		T(test_admin_page_shows_the_throttle_beside_its_limits),
 		T(test_admin_page_says_the_enforced_share),
 		T(test_admin_ledger_text_is_a_balance_sheet),
 	};
