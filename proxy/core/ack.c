@@ -339,6 +339,16 @@ enum ack_choice ack_choose(struct ack_set *a, const struct ack_key *key,
 	return e->used_ms - e->sampled_ms > SLOW_MS ? ACK_FORWARD : ACK_WAIT;
 }
 
+const struct ack_template *ack_valid(struct ack_set *a, const struct ack_key *key)
+{
+	struct entry *e = find(a, key);
+
+	if (e == NULL || e->state != ACK_VALID)
+		return NULL;
+	e->used_ms = clock_mono_ms();
+	return e->t;
+}
+
 void ack_observe(struct ack_set *a, const struct ack_key *key, const struct http_head *reply,
 		 struct slice body, struct slice envelope_id)
 {

@@ -44,6 +44,9 @@ void ack_close(struct ack_set *a);
 enum ack_choice ack_choose(struct ack_set *a, const struct ack_key *key,
 			   const struct ack_template **out);
 
+/* For a message that may not become a sample: what ACK_REPLAY would use; NULL: there is nothing. */
+const struct ack_template *ack_valid(struct ack_set *a, const struct ack_key *key);
+
 /* The reply to a sample: its head as parsed, its whole decoded body, the request's envelope ID. */
 void ack_observe(struct ack_set *a, const struct ack_key *key, const struct http_head *reply,
 		 struct slice body, struct slice envelope_id);

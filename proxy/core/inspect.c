@@ -178,7 +178,10 @@ static void act_on(struct exchange *x)
 		exch_refuse(x, REASON_IN_DOUBT);
 		return;
 	}
-	switch (ack_choose(x->w->ack, &x->ack_key, &template)) {
+	/* Not as a sample: the management point would have it, and a summary too. */
+	if (x->was_recent)
+		template = ack_valid(x->w->ack, &x->ack_key);
+	switch (template != NULL ? ACK_REPLAY : ack_choose(x->w->ack, &x->ack_key, &template)) {
 	case ACK_REPLAY:
 		if (!may_absorb) {
 			metric_add(M_WOULD_ABSORB, 1);

@@ -77,3 +77,15 @@ def test_X8_other_worker_knows_of_the_doubt(failpoints, weirs, redis, mp):
     redis.start()
     until("an acknowledgement", lambda: ask(p, broken) == 200)
     assert forwarded(mp, broken) == 0
+
+
+def test_X31_retry_of_a_recorded_message_is_no_sample(weirs, redis, mp):
+    p = weirs(settings={"ack.revalidate": "1s"})
+    m = ccm.Message(client=31)
+    assert ask(p, m) == 200
+    known = count(redis, 31) + forwarded(mp, m)
+    # Each second one recognised message is forwarded to check the acknowledgement.
+    samples = p.metric("statweir_acknowledgement_samples_total")
+    until("time for two samples", lambda: ask(p, m) == 200 and ask(p, ccm.Message()) == 200 and
+          p.metric("statweir_acknowledgement_samples_total") >= samples + 2)
+    assert known == 1 and count(redis, 31) + forwarded(mp, m) == 1
