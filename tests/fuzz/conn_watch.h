@@ -159,6 +159,9 @@ static inline void watch_feed(struct watch *w, struct slice s)
 		return;
 	strbuf_put(&w->in, s);
 	CHECK(strbuf_ok(&w->in));
+	/* The bytes may have moved: a head is read from its start again. */
+	if (!w->is_body)
+		w->reader = (struct http_reader){0};
 	watch_run(w);
 }
 
