@@ -65,8 +65,15 @@ static const char *const canned_responses[] = {
 
 static inline void canned_wide(struct strbuf *out, const char *text)
 {
-	for (; *text != '\0'; text++)
-		strbuf_put(out, slice_make((const char[]){*text, '\0'}, 2));
+	char wide[4096];
+	size_t n = 0;
+
+	CHECK(2 * strlen(text) <= sizeof(wide));
+	for (; *text != '\0'; text++) {
+		wide[n++] = *text;
+		wide[n++] = '\0';
+	}
+	strbuf_put(out, slice_make(wide, n));
 }
 
 /* A status message that is absorbed where an acknowledgement is known; variant is in its ID. */

@@ -146,11 +146,15 @@ static void upstream_sends_bytes(struct peer *p, struct slice s)
 	if (!p->got.is_body && p->got.in.n > 0)
 		world.is_blurred = true; /* an answer to half a head */
 	strbuf_init(&out, 1 << 20);
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] == CANNED_TAG)
+	while (s.n > 0) {
+		const char *tag = memchr(s.p, CANNED_TAG, s.n);
+		size_t n = tag != NULL ? (size_t)(tag - s.p) : s.n;
+
+		strbuf_put(&out, slice_make(s.p, n));
+		if (tag != NULL)
 			strbuf_put_str(&out, tag_of(p->may_be_learned ? NULL : p->client, text));
-		else
-			strbuf_put(&out, slice_make(s.p + i, 1));
+		s = slice_drop(s, n + 1);
+	}
 	peer_send(p, strbuf_slice(&out));
 	strbuf_fini(&out);
 }
