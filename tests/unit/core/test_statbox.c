@@ -91,6 +91,22 @@ static void test_read_number_once_for_each_report(void **state)
 	assert_int_equal(files, 0);
 }
 
+static void test_read_two_reports_of_one_second_both_new(void **state)
+{
+	struct timespec t[2] = {{.tv_sec = clock_wall_ms() / 1000, .tv_nsec = 1000}};
+	uint64_t files = 0;
+
+	(void)state;
+	put_file(path, "1", 1, 0);
+	assert_true(look(&files));
+	/* Of the same second as the first one. */
+	put_file(path, "2", 1, 0);
+	t[1] = t[0];
+	assert_int_equal(utimensat(AT_FDCWD, path, t, 0), 0);
+	assert_true(look(&files));
+	assert_int_equal(files, 2);
+}
+
 static void test_read_looks_once_a_second(void **state)
 {
 	uint64_t files = 0;
@@ -195,10 +211,16 @@ static void test_read_no_report_for_a_minute_shows_none(void **state)
 static void test_read_pipe_neither_read_nor_waited_for(void **state)
 {
 	uint64_t files;
+	int fd;
 
 	(void)state;
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_false(look(&files));
+	fd = open(path, O_RDWR | O_NONBLOCK);
+	assert_int_equal(write(fd, "7\n", 2), 2);
+	age(path, 0);
+	assert_false(look(&files));
+	close(fd);
 }
 
 static void test_read_file_of_the_configuration_wins(void **state)
@@ -223,6 +245,8 @@ static void test_write_is_read_back(void **state)
 	struct stat st;
 
 	(void)state;
+	/* What a writer that died has left. */
+	put_file(fresh, "123456789\n", 10, 0);
 	assert_int_equal(statbox_write(&conf, SLICE("4711\r\n")), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, 5);
@@ -273,6 +297,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_FOLDER(test_read_number_once_for_each_report),
+		IN_FOLDER(test_read_two_reports_of_one_second_both_new),
 		IN_FOLDER(test_read_looks_once_a_second),
 		IN_FOLDER(test_read_forms_of_a_number),
 		IN_FOLDER(test_read_garbage_no_report),

@@ -491,6 +491,8 @@ static void test_own_events_go_to_the_owner_while_busy(void **state)
 	assert_int_equal(stream_read(&uc->s), 1);
 	iobuf_consume(&uc->s.in, 1);
 	f->n_readable = 0;
+	/* An owner that has paused reading must not leave an idle one deaf. */
+	stream_want_read(&uc->s, false);
 	upconn_put_back(uc);
 	assert_null(uc->owner);
 	assert_null(uc->s.in.p);
