@@ -225,8 +225,17 @@ void exch_send(struct exchange *x)
 	struct upconn *uc;
 
 	x->is_bound = x->c->is_bound;
-	if (x->c->pinned != NULL) {
-		begin_relay(x, x->c->pinned);
+	uc = x->c->pinned;
+	if (uc != NULL && upconn_is_quiet(uc)) {
+		begin_relay(x, uc);
+		return;
+	}
+	if (uc != NULL) {
+		/* On no other connection is this client who it says it is. */
+		x->uc = uc;
+		exch_drop_upstream(x);
+		x->keep_alive = false;
+		exch_refuse(x, REASON_BOUND_LOST);
 		return;
 	}
 	uc = upstream_take(w->upstream);

@@ -93,11 +93,7 @@ static void open_for_waiters(struct upstream *u)
 			return;
 }
 
-/*
- * Has the peer been silent since its last response? Bytes or an end that the event loop has
- * not told of yet would be taken for the answer to the next request (R7), or cost it a 502.
- */
-static bool is_quiet(const struct upconn *uc)
+bool upconn_is_quiet(const struct upconn *uc)
 {
 	char byte;
 
@@ -109,7 +105,7 @@ static void hand_out(struct upconn *uc)
 {
 	struct up_waiter *w;
 
-	if (uc->served > 0 && uc->u->n_waiting > 0 && !is_quiet(uc)) {
+	if (uc->served > 0 && uc->u->n_waiting > 0 && !upconn_is_quiet(uc)) {
 		upconn_drop(uc);
 		return;
 	}
@@ -252,7 +248,7 @@ struct upconn *upstream_take(struct upstream *u)
 	if (u->n_waiting > 0)
 		return NULL;
 	while ((uc = TAILQ_FIRST(&u->idle)) != NULL) {
-		if (is_quiet(uc)) {
+		if (upconn_is_quiet(uc)) {
 			set_state(uc, UPCONN_BUSY);
 			return uc;
 		}

@@ -69,6 +69,11 @@ void upstream_cancel(struct upstream *u, struct up_waiter *w);
 
 /* Who hears of events on a busy connection. */
 void upconn_own(struct upconn *uc, void *owner, stream_fn *readable, stream_fn *writable);
+/*
+ * Has the peer been silent since its last response? Bytes or an end that the event loop has
+ * not told of yet would be taken for the answer to the next request (R7), or cost it a 502.
+ */
+bool upconn_is_quiet(const struct upconn *uc);
 /* The response was read whole, nothing is left over: others may use it. */
 void upconn_put_back(struct upconn *uc);
 /* Close it: any fault, a message cut short, a peer that wants it closed. */

@@ -402,6 +402,23 @@ def test_W11_upstream_that_ends_a_bound_connection_ends_the_clients(weir, origin
     assert u.c.is_closed()
 
 
+@pytest.mark.parametrize("total", [0, 8192, 16384, 32768, 65536])
+def test_W11_surplus_bytes_on_a_bound_connection_answer_nothing(weir, origin, logon, total):
+    """Also where the answer ends with a read: the surplus is still in the socket then."""
+    logon()
+    u = User(weir, b"anna", b"NTLM")
+    for i in range(4):
+        u.step(i)
+    whole = ok(b"x" * (total - len(ok(b"x" * total)) + total)) if total else ok(b"x")
+    origin.answer = lambda r: whole + ok(b"not asked for")
+    u.c.send(2 * as_user(b"anna"))
+    r = u.c.response()
+    assert r.status == 200 and r.body.strip(b"x") == b""
+    r = u.c.response()
+    assert r is None or r.status == 502
+    assert u.c.is_closed()
+
+
 def test_W11_challenge_with_close_is_told_to_the_client(weir, origin, logon):
     script = logon(early_close=True)
     with Client(weir.port) as c:
