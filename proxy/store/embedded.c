@@ -163,7 +163,8 @@ static void write_config(struct embedded *e, const struct conf *conf)
 		 "no-appendfsync-on-rewrite no\n"
 		 "auto-aof-rewrite-min-size 256mb\n"
 		 "maxmemory-policy noeviction\n"
-		 "set-max-intset-entries 4096\n",
+		 "set-max-intset-entries 4096\n"
+		 "zset-max-listpack-entries 16\n",
 		 conf->durability == DURABLE_REDIS ? "always" : "everysec");
 }
 

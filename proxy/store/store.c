@@ -267,7 +267,8 @@ bool store_send_records(struct store *s, struct shard *sh, struct record_queue *
 		n_raw += carries_raw(r);
 	call_begin(c, "absorb", sh, 4 + (size_t)c->n_records * 3 + (size_t)n_raw * 2);
 	resp_number(&c->cmd, first_ms);
-	resp_number(&c->cmd, last_ms);
+	/* To the second, as it is told: what says nothing new, Redis neither changes nor logs. */
+	resp_number(&c->cmd, last_ms - last_ms % 1000);
 	resp_number(&c->cmd, keep_s(s));
 	resp_number(&c->cmd, c->n_records);
 	STAILQ_FOREACH (r, &c->records, link)

@@ -99,7 +99,7 @@ def seeded(script, seed):
 
 
 def flood_script(path=b"/ccm_system/request", endpoint="StatusReceiver",
-                 kind="SWMtr_Status_Received_MeterRule", number=1073752731, clients=500, rules=50):
+                 kind="SWMtr_Status_Received_MeterRule", number=1073752731, clients=500, rules=500):
     """Every request has an ID of its own; clients and rules take turns. Digits are UTF-16."""
     parts = [message("ABC%05d" % r, endpoint, kind, number) for r in range(rules)]
     lines = ["local pre, mid, post = {}, {}, {}"]

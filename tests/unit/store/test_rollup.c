@@ -84,6 +84,16 @@ static void test_absorb_times_first_is_earliest_last_is_latest(void **state)
 	expect_claim("seal 1 9 5000 60", "X", "1 900 2007 3 x80 [0+2] []");
 }
 
+/* The last one comes rounded down to the second. */
+static void test_absorb_times_last_is_never_before_first(void **state)
+{
+	(void)state;
+	number("absorb 1300 1000 60 1 X 1 R1");
+	number("lease p 60000");
+	assert_string_equal(texts("client X"), "1 0 0 1300 1300  x80 1 0 ");
+	expect_claim("seal 1 9 5000 60", "X", "1 1300 1300 1 x80 [] []");
+}
+
 static void test_absorb_rule_counters_in_redis(void **state)
 {
 	redisReply *r;
@@ -164,6 +174,7 @@ int main(void)
 		CASE(test_absorb_rule_names_like_own_fields_escaped),
 		CASE(test_absorb_seen_only_counts_nothing_but_dedupes),
 		CASE(test_absorb_times_first_is_earliest_last_is_latest),
+		CASE(test_absorb_times_last_is_never_before_first),
 		CASE(test_absorb_rule_counters_in_redis),
 		CASE(test_audit_random_steps_books_balance),
 		CASE(test_audit_finds_what_the_totals_do_not),
