@@ -16,6 +16,7 @@ struct watched {
 	uint64_t body, body_n;
 	unsigned status; /* of a response */
 	bool is_head;	 /* a HEAD request, or the answer to one */
+	bool is_dated;	 /* a response; not compared */
 };
 
 struct watch;
@@ -112,6 +113,8 @@ static inline bool watch_step_head(struct watch *w)
 		return false;
 	w->now = (struct watched){.is_head = w->is_request ? h->is_head : is_head,
 				  .status = h->status};
+	for (unsigned i = 0; i < h->n_fields; i++)
+		w->now.is_dated |= h->fields[i].id == FIELD_DATE;
 	if (w->is_request) {
 		w->now.what = watch_hash(watch_hash(1, h->method), SLICE(" "));
 		w->now.what = watch_hash(watch_hash(w->now.what, h->path), SLICE("?"));
