@@ -6,9 +6,9 @@
 #ifndef STATWEIR_STORE_ROLLUP_H
 #define STATWEIR_STORE_ROLLUP_H
 
-#define ROLLUP_LIBRARY "statweir1"
+#define ROLLUP_LIBRARY "statweir2"
 /* Of the keys; changes only with their meaning. */
-#define ROLLUP_FORMAT "1"
+#define ROLLUP_FORMAT "2"
 
 extern const char rollup_lua[];
 

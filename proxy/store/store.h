@@ -162,7 +162,7 @@ void store_client(struct store *s, struct slice client, store_client_fn *done, v
  */
 struct reports {
 	uint64_t cursor;  /* for the next call; 0: that was all */
-	int64_t messages; /* of the rule, in the shard, ever */
+	int64_t messages; /* of the rule, in the shard, ever; with cursor 0 only */
 	unsigned n;
 	const struct slice *clients; /* n; one may come twice */
 	const bool *has;	     /* n */

@@ -116,14 +116,14 @@ class FakeRedis:
 
     @staticmethod
     def _do_function(_words):
-        return bulk("statweir1")
+        return bulk("statweir2")
 
     @staticmethod
     def _do_hsetnx(_words):
         return b":0\r\n"
 
     def _do_hmget(self, _words):
-        return array([bulk("1"), bulk(self.shards), bulk(self.nonce)])
+        return array([bulk("2"), bulk(self.shards), bulk(self.nonce)])
 
     def _do_absorb(self, words):
         n = int(words[7])

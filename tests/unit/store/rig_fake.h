@@ -199,8 +199,8 @@ static inline int fake_setup(void **state)
 		.info = HEALTHY,
 		.config = "*4\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n$11\r\nappendfsync\r\n$"
 			  "6\r\nalways\r\n",
-		.function = "+statweir1\r\n",
-		.meta = "*3\r\n$1\r\n1\r\n$2\r\n16\r\n$32\r\n" NONCE "\r\n",
+		.function = "+statweir2\r\n",
+		.meta = "*3\r\n$1\r\n2\r\n$2\r\n16\r\n$32\r\n" NONCE "\r\n",
 		.fcall = ":1\r\n",
 		.mark = ":1\r\n",
 		.wait = ":0\r\n",

@@ -84,6 +84,23 @@ static void test_absorb_times_first_is_earliest_last_is_latest(void **state)
 	expect_claim("seal 1 9 5000 60", "X", "1 900 2007 3 x80 [0+2] []");
 }
 
+/* The function remembers numbers: not beyond the data that they are of. */
+static void test_absorb_rule_numbers_after_flushall(void **state)
+{
+	(void)state;
+	number("absorb 5 5 60 2 X 1 R1 X 2 R2");
+	freeReplyObject(redisCommand(link_, "FLUSHALL"));
+	number("absorb 5 5 60 1 X 1 R2");
+	assert_string_equal(texts("rules"), "R2 ");
+	number("absorb 5 5 60 2 X 2 R1 X 3 @n");
+	assert_string_equal(texts("rules"), "R2 R1 @n ");
+	/* As many as before, and others. */
+	freeReplyObject(redisCommand(link_, "FLUSHALL"));
+	freeReplyObject(redisCommand(link_, "HSET %s @n 1 R9 0", shard_key("i")));
+	number("absorb 5 5 60 1 X 1 R1");
+	assert_string_equal(texts("rules"), "R9 R1 ");
+}
+
 /* The last one comes rounded down to the second. */
 static void test_absorb_times_last_is_never_before_first(void **state)
 {
@@ -100,6 +117,8 @@ static void test_absorb_rule_counters_in_redis(void **state)
 
 	(void)state;
 	number("absorb 5 5 60 4 X 1 R1 X 2 R2 Y 3 R2 X 4 R2");
+	number("lease p 60000");
+	texts("seal 1 9 5000 60");
 	r = redisCommand(link_, "BITFIELD_RO %s GET u32 #0 GET u32 #1", shard_key("r"));
 	assert_int_equal(r->element[0]->integer, 1);
 	assert_int_equal(r->element[1]->integer, 3);
@@ -175,6 +194,7 @@ int main(void)
 		CASE(test_absorb_seen_only_counts_nothing_but_dedupes),
 		CASE(test_absorb_times_first_is_earliest_last_is_latest),
 		CASE(test_absorb_times_last_is_never_before_first),
+		CASE(test_absorb_rule_numbers_after_flushall),
 		CASE(test_absorb_rule_counters_in_redis),
 		CASE(test_audit_random_steps_books_balance),
 		CASE(test_audit_finds_what_the_totals_do_not),

@@ -72,7 +72,7 @@ static const char *const failures[] = {
 	"-CLUSTERDOWN Hash slot not served\r\n",
 	"-NOAUTH Authentication required.\r\n",
 	"-ERR Function not found\r\n",
-	"-WRONGTYPE Operation against a key script: statweir1_absorb, on @user_function:1.\r\n",
+	"-WRONGTYPE Operation against a key script: statweir2_absorb, on @user_function:1.\r\n",
 	"+OK\r\n",
 };
 
@@ -277,7 +277,7 @@ static void test_redis_replaced_journal_stops_too(void **state)
 	(void)state;
 	wait_redis();
 	log_threshold = (enum log_level)0;
-	fake.meta = "*3\r\n$1\r\n1\r\n$2\r\n16\r\n$32\r\n99112233445566778899aabbccddeeff\r\n";
+	fake.meta = "*3\r\n$1\r\n2\r\n$2\r\n16\r\n$32\r\n99112233445566778899aabbccddeeff\r\n";
 	rig_skip_ms(11000);
 	RIG_UNTIL(&rig, !store_is_ready(rig.s));
 	assert_non_null(strstr(store_state(rig.s), "other data than before"));
