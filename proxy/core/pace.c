@@ -201,7 +201,10 @@ void pace_forward(struct exchange *x, const struct verdict *v)
 
 static enum throttle_outcome outcome_of(const struct exchange *x, enum fate fate, enum reason why)
 {
-	if (why == REASON_UP_TIMEOUT || why == REASON_UP_CONNECT_TIMEOUT || why == REASON_UP_SILENT)
+	/* A reset of a connection that there was comes after something was sent. */
+	if (x->sent_us == 0 && (why == REASON_UP_REFUSED || why == REASON_UP_CONNECT_TIMEOUT))
+		return THROTTLE_UNREACHABLE;
+	if (why == REASON_UP_TIMEOUT || why == REASON_UP_SILENT)
 		return THROTTLE_TIMEOUT;
 	if (fate == FATE_PASSED)
 		return x->up_head.status >= 502 && x->up_head.status <= 504 ? THROTTLE_ERROR

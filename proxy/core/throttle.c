@@ -126,6 +126,7 @@ enum throttle_rc engine_submit(struct throttle *t, struct throttle_item *item, i
 	int64_t rested_us = keys_next_us(t, item, now_us);
 
 	k->submitted++;
+	k->came.n++;
 	item->is_counted = false;
 	if (rested_us <= now_us && TAILQ_EMPTY(&k->queue.ring) &&
 	    !queue_is_before(&k->queue, item) && can_go(t, k, now_us)) {
@@ -376,6 +377,7 @@ static void tick_kind(struct throttle *t, struct throttle_kind *k, int64_t now_u
 	       now_us - first->since_us >= k->queue.max_age_us)
 		push_out(t, k, first);
 	hist_turn(&k->held_for, now_us);
+	meter_tick(&k->came, now_us);
 	meter_tick(&k->gone, now_us);
 }
 

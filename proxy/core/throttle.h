@@ -54,10 +54,11 @@ enum throttle_rc {
 };
 
 enum throttle_outcome {
-	THROTTLE_OK,	  /* any answer but those below */
-	THROTTLE_ERROR,	  /* no connection, reset, 502, 503, 504 */
-	THROTTLE_TIMEOUT, /* no answer in time */
-	THROTTLE_ABORTED  /* the client has gone; says nothing about the management point */
+	THROTTLE_OK,	      /* any answer but those below */
+	THROTTLE_ERROR,	      /* reset, 502, 503, 504 */
+	THROTTLE_TIMEOUT,     /* no answer in time */
+	THROTTLE_UNREACHABLE, /* no connection: it says nothing about what it could take */
+	THROTTLE_ABORTED      /* the client has gone; says nothing about the management point */
 };
 
 enum throttle_item_state {

@@ -67,7 +67,7 @@ void limit_gone(struct throttle *t, enum throttle_class c, int64_t now_us)
 		l->w.n_gone++;
 	if (!throttle_rules[c].is_measured)
 		return;
-	if (l->busy == 0 && l->w.n_ok + l->w.n_errors + l->w.n_timeouts == 0)
+	if (l->busy == 0 && l->w.n_ok + l->w.n_errors + l->w.n_timeouts + l->w.n_away == 0)
 		start_window(l, now_us); /* it was idle: that time says nothing */
 	limit_count_busy(l, now_us);
 	l->busy++;
@@ -93,6 +93,9 @@ void limit_done(struct throttle *t, const struct throttle_item *item, int64_t no
 	case THROTTLE_TIMEOUT:
 		l->w.n_timeouts++;
 		return;
+	case THROTTLE_UNREACHABLE:
+		l->w.n_away++;
+		return;
 	case THROTTLE_ABORTED:
 		return;
 	}
@@ -106,13 +109,13 @@ void limit_done(struct throttle *t, const struct throttle_item *item, int64_t no
 /* --- rate */
 
 /* As with concurrency: what is in force follows when it differs enough. */
-static void set_rate(struct throttle *t, int64_t now_us, double rate, const char *why)
+void limit_set_rate(struct throttle *t, int64_t now_us, double rate, const char *why)
 {
 	struct limiter *l = &t->limiter;
-	double was = throttle_rate(t), off;
+	double was = throttle_rate(t), low = l->is_away ? LIMIT_TRIES : t->floor, off;
 	struct throttle_change change = {.what = THROTTLE_RATE, .from = l->applied_rate};
 
-	l->rate = rate >= t->ceiling ? 0 : limit_bounded(rate, t->floor, t->ceiling);
+	l->rate = rate >= t->ceiling ? 0 : limit_bounded(rate, low, t->ceiling);
 	off = l->rate > l->applied_rate ? l->rate - l->applied_rate : l->applied_rate - l->rate;
 	if (off <= 0 || (l->rate > t->floor && off < RATE_STEP * l->applied_rate))
 		return;
@@ -122,28 +125,22 @@ static void set_rate(struct throttle *t, int64_t now_us, double rate, const char
 	throttle_changed(t, now_us, &change, "%s: %.0f -> %.0f msg/s", why, was, throttle_rate(t));
 }
 
-static double usual_rate(const struct throttle *t)
-{
-	double sum = 0;
-
-	for (unsigned c = 0; c < THROTTLE_N_CLASSES; c++)
-		if (throttle_rules[c].is_paced)
-			sum += t->kinds[c].usual;
-	return sum;
-}
-
 static void cut_rate(struct throttle *t, int64_t now_us)
 {
 	struct limiter *l = &t->limiter;
 	const struct window *w = &l->w;
-	unsigned all = w->n_ok + w->n_errors + w->n_timeouts;
+	unsigned n_errors = w->n_errors + w->n_away, all = w->n_ok + n_errors + w->n_timeouts;
 	double ok_share = (double)w->n_ok / all;
 	double gone = (double)w->n_gone * US_PER_S / (double)(now_us - w->start_us);
 	double rate = throttle_rate(t);
 	char why[THROTTLE_REASON / 2];
 
+	away_forget(t);
+	if (now_us - l->cut_us > US_PER_S)
+		l->rate_before = l->rate;
+	l->cut_us = now_us;
 	if (l->rate <= 0)
-		l->slow_rate = SLOW_SHARE * usual_rate(t);
+		l->slow_rate = SLOW_SHARE * throttle_usual(t);
 	if (ok_share > 0.5 && gone * ok_share < rate) {
 		rate = gone * ok_share * OK_CUT;
 		l->slow_rate = rate;
@@ -154,15 +151,15 @@ static void cut_rate(struct throttle *t, int64_t now_us)
 	}
 	l->n_good = 0;
 	l->test = TEST_NONE;
-	(void)snprintf(why, sizeof(why), "%u errors, %u timeouts of %u answers", w->n_errors,
+	(void)snprintf(why, sizeof(why), "%u errors, %u timeouts of %u answers", n_errors,
 		       w->n_timeouts, all);
-	set_rate(t, now_us, rate, why);
+	limit_set_rate(t, now_us, rate, why);
 	if (w->n_timeouts >= ERRORS_MIN)
 		limit_set(t, now_us, l->limit * ERRORS_CUT, "%.0f timeouts, %.0f errors",
-			  w->n_timeouts, w->n_errors);
+			  w->n_timeouts, n_errors);
 	else if (ok_share > 0.5)
 		limit_set(t, now_us, l->limit * ERRORS_CUT_N, "%.0f errors, %.0f good answers",
-			  w->n_errors, w->n_ok);
+			  n_errors, w->n_ok);
 }
 
 static void recover_rate(struct throttle *t, int64_t now_us)
@@ -177,16 +174,22 @@ static void recover_rate(struct throttle *t, int64_t now_us)
 		rate *= RATE_DOUBLE;
 	else
 		rate *= l->n_good > WALK_AFTER ? RATE_WALK : RATE_CREEP;
-	set_rate(t, now_us, rate, "answers without errors");
+	limit_set_rate(t, now_us, rate, "answers without errors");
 }
 
 /* --- windows */
 
 static bool is_failing(const struct window *w)
 {
-	unsigned bad = w->n_errors + w->n_timeouts;
+	unsigned bad = w->n_errors + w->n_timeouts + w->n_away;
 
 	return bad >= ERRORS_MIN && bad >= ERRORS_SHARE * (bad + w->n_ok);
+}
+
+/* Not one answer: where there are some, connections fail because too many want one. */
+static bool is_unreachable(const struct window *w)
+{
+	return w->n_ok == 0 && w->n_away >= w->n_errors + w->n_timeouts;
 }
 
 /* Enough answers for the time it took? */
@@ -221,12 +224,18 @@ void limit_tick(struct throttle *t, int64_t now_us)
 	if (span_us < US_PER_S / 5)
 		return;
 	if (t->mode == THROTTLE_AUTO && is_failing(&l->w)) {
-		cut_rate(t, now_us);
+		if (is_unreachable(&l->w))
+			away_begin(t, now_us);
+		else
+			cut_rate(t, now_us);
 		start_window(l, now_us);
 		return;
 	}
-	if (l->rate > 0 && l->w.n_ok >= 2 && t->mode == THROTTLE_AUTO) {
-		recover_rate(t, now_us);
+	if (l->rate > 0 && l->w.n_ok >= (l->is_away ? 1 : 2) && t->mode == THROTTLE_AUTO) {
+		if (l->is_away)
+			away_end(t, now_us);
+		else if (!away_follow(t, now_us))
+			recover_rate(t, now_us);
 		if (l->w.n_samples > 0 && is_complete(l, span_us))
 			limit_adapt_concurrency(t, now_us);
 		start_window(l, now_us);

@@ -120,6 +120,8 @@ bool queue_has_room(const struct queue *q, size_t bytes);
  */
 struct throttle_item *queue_victim(struct queue *q, uint64_t client, size_t bytes);
 
+struct throttle_kind;
+
 /* --- throttle_limit.c: follow latency and errors */
 
 /* One window of answers. */
@@ -128,17 +130,23 @@ struct window {
 	int64_t settled_us; /* answers before that still belong to the limit before */
 	unsigned n[THROTTLE_N_CLASSES];
 	double sum[THROTTLE_N_CLASSES]; /* of log2 of latencies in us, LIMIT_GRAIN_US added */
-	unsigned n_samples, n_ok, n_errors, n_timeouts, n_gone;
+	unsigned n_samples, n_ok, n_errors, n_timeouts, n_away, n_gone;
 	bool was_full;	    /* the concurrency limit held something back */
 	bool was_rate_full; /* the rate limit did */
 };
 
 struct limiter {
-	double limit;			 /* concurrency, as calculated */
-	unsigned applied;		 /* as in force: follows when it differs enough */
-	double rate;			 /* after errors, as calculated; 0: the ceiling alone */
-	double applied_rate;		 /* as in force */
-	double slow_rate;		 /* up to here a lowered rate may double */
+	double limit;	     /* concurrency, as calculated */
+	unsigned applied;    /* as in force: follows when it differs enough */
+	double rate;	     /* after errors, as calculated; 0: the ceiling alone */
+	double applied_rate; /* as in force */
+	double slow_rate;    /* up to here a lowered rate may double */
+	double rate_before;  /* the errors at cut_us */
+	int64_t cut_us;
+	bool is_guess;			 /* good is one */
+	bool is_away;			 /* no connection */
+	double good;			 /* rate before that; 0: not known */
+	int64_t even_until_us;		 /* it answers again: returns are promised until then */
 	double base[THROTTLE_N_CLASSES]; /* log2 of the latency without load; 0: not known */
 	unsigned learned[THROTTLE_N_CLASSES]; /* answers that a new base rests on */
 	double last[THROTTLE_N_CLASSES];      /* log2 of the latency in the last window; 0: none */
@@ -179,6 +187,9 @@ void limit_tick(struct throttle *t, int64_t now_us);
 
 void limit_count_busy(struct limiter *l, int64_t now_us);
 
+/* why is for a person. */
+void limit_set_rate(struct throttle *t, int64_t now_us, double rate, const char *why);
+
 static inline double limit_bounded(double v, double low, double high)
 {
 	return v < low ? low : v > high ? high : v;
@@ -201,6 +212,25 @@ void limit_adapt_concurrency(struct throttle *t, int64_t now_us);
 void limit_set(struct throttle *t, int64_t now_us, double limit, const char *format, double a,
 	       double b);
 
+/* --- throttle_away.c */
+
+/* A second, while it can't be reached: each fails, and its client does as it likes then. */
+#define LIMIT_TRIES 1.0
+
+/* Of all paced classes together, on better days. */
+double throttle_usual(const struct throttle *t);
+
+/* A window without any answer, and no connection. */
+void away_begin(struct throttle *t, int64_t now_us);
+/* The first answers after it. */
+void away_end(struct throttle *t, int64_t now_us);
+/* A window while returns are promised; false: the ordinary rules hold. */
+bool away_follow(struct throttle *t, int64_t now_us);
+/* It was reached and had too much: the ordinary rules hold. */
+void away_forget(struct throttle *t);
+/* The rate at which clients of this class are to return; 0: by the ordinary rules. */
+double away_rate_of(const struct throttle *t, const struct throttle_kind *k, int64_t now_us);
+
 /* --- throttle_files.c */
 struct files {
 	int64_t at_us; /* of the last report; 0: none */
@@ -213,7 +243,8 @@ struct files {
 void files_tick(struct throttle *t, int64_t now_us);
 
 /* --- throttle_retry.c */
-struct throttle_kind;
+/* Messages a second that the limit in force allows for, with much to spare. */
+double retry_rate_of_limit(const struct throttle *t, unsigned c);
 unsigned retry_after(struct throttle *t, struct throttle_kind *k, uint64_t client, int64_t now_us);
 
 /* --- throttle_observe.c */
@@ -259,7 +290,7 @@ struct throttle_kind {
 	unsigned in_flight;
 	double turn;	   /* virtual time of its next turn among classes */
 	int64_t booked_us; /* returns of refused clients are given out up to here */
-	struct meter gone;
+	struct meter came, gone;
 	double usual; /* rate of better days, forgotten slowly */
 	uint64_t submitted, passed, held_total, refused_total, aborted;
 	struct hist held_for;

@@ -22,18 +22,24 @@ static double at_least(double a, double b)
 	return a > b ? a : b;
 }
 
+double retry_rate_of_limit(const struct throttle *t, unsigned c)
+{
+	return LIMIT_SHARE * t->limiter.applied * US_PER_S / throttle_exp2(t->limiter.last[c]);
+}
+
 /* Messages of this class a second that can be expected to go. */
-static double expected_rate(const struct throttle *t, const struct throttle_kind *k)
+static double expected_rate(const struct throttle *t, const struct throttle_kind *k, int64_t now_us)
 {
 	double rate = at_least(k->gone.rate, k->usual * USUAL_SHARE);
-	double last = t->limiter.last[k->cls];
+	double away = t->mode == THROTTLE_AUTO ? away_rate_of(t, k, now_us) : 0;
 
+	if (away > 0 && throttle_rules[k->cls].is_paced)
+		return at_least(away, t->floor);
 	rate = at_least(rate, t->floor);
 	if (t->mode != THROTTLE_AUTO || !throttle_rules[k->cls].is_paced)
 		return at_least(rate, k->rate);
-	if (last > 0)
-		rate = at_least(rate,
-				LIMIT_SHARE * t->limiter.applied * US_PER_S / throttle_exp2(last));
+	if (t->limiter.last[k->cls] > 0)
+		rate = at_least(rate, retry_rate_of_limit(t, k->cls));
 	if (k->bucket.rate > 0 && rate > k->bucket.rate)
 		rate = k->bucket.rate;
 	/* Not by the rate after errors: who is sent away in an outage returns after it. */
@@ -42,8 +48,10 @@ static double expected_rate(const struct throttle *t, const struct throttle_kind
 
 unsigned retry_after(struct throttle *t, struct throttle_kind *k, uint64_t client, int64_t now_us)
 {
-	double gap_us = US_PER_S / expected_rate(t, k), delay_us;
-	int64_t free_us = now_us + (int64_t)(gap_us * k->queue.n);
+	double gap_us = US_PER_S / expected_rate(t, k, now_us), delay_us;
+	/* While nothing goes, those that are held will be sent away as well. */
+	unsigned n_before = t->limiter.is_away ? 0 : k->queue.n;
+	int64_t free_us = now_us + (int64_t)(gap_us * n_before);
 
 	if (k->booked_us < free_us)
 		k->booked_us = free_us;

@@ -77,6 +77,94 @@ static void test_throttle_outage_refused_return_as_a_stream(void **state)
 	}
 }
 
+/* One message of every client, spread over the first ten seconds of the outage. */
+static void send_slowly(void *arg)
+{
+	unsigned *n = arg;
+
+	for (; *n < CLIENTS && sim.now_us >= sim.outage_us + (int64_t)*n * 5 * MS; (*n)++) {
+		struct msg *m = sim_msg(THROTTLE_STATUS, *n, 1);
+
+		m->must_succeed = true;
+		sim_try(m);
+	}
+}
+
+/* usual a second, then an outage with default queues until everything is served after it. */
+static unsigned run_outage(uint64_t seed, double usual, double seconds)
+{
+	static struct stream_of stream = {.cls = THROTTLE_STATUS, .clients = CLIENTS};
+	unsigned n = 0, back_s;
+
+	sim_start(seed);
+	for (unsigned i = 0; i < 4; i++)
+		sim.ladder_us[i] = (int64_t)(5 << i) * SECONDS;
+	sim.conf.throttle_status_queue = 5000;
+	sim.conf.throttle_status_queue_age_ms = 20000;
+	sim.conf.throttle_retry_max_ms = 600000;
+	sim_configure();
+	stream.rate = usual;
+	if (usual > 0)
+		sim_run(30, sim_stream, &stream);
+	sim.mp.is_down = true;
+	sim.outage_us = sim.now_us;
+	sim_run(seconds, send_slowly, &n);
+	sim.mp.is_down = false;
+	back_s = sim_seconds();
+	for (unsigned s = 0; s < 600 && sim.n[1] < CLIENTS; s++)
+		sim_run(1, NULL, NULL);
+	assert_int_equal(sim.n[1], CLIENTS);
+	return back_s;
+}
+
+/* The busiest two seconds of a series, a second. */
+static double busiest(const unsigned *series, unsigned from_s, unsigned to_s)
+{
+	double most = 0;
+
+	for (unsigned s = from_s; s + 2 <= to_s; s++)
+		most = sim_mean(series, s, s + 2) > most ? sim_mean(series, s, s + 2) : most;
+	return most;
+}
+
+/*
+ * Whatever was usual before and however long it took: what reaches the management point
+ * afterwards, held or returning, is one even stream, and so is what returns. The mean is
+ * that of 5 to 80 %: those that tried in vain, a tenth after a long outage, come when their
+ * own ladder says so, long after the rest.
+ */
+static void check_even(uint64_t seed, double usual, double seconds)
+{
+	unsigned back_s = run_outage(seed, usual, seconds);
+	unsigned from_s = second_of_share(sim.arrived_s, back_s, 0.05);
+	unsigned to_s = second_of_share(sim.arrived_s, back_s, 0.8);
+	unsigned last_s = sim_seconds();
+	double mean = sim_mean(sim.arrived_s, from_s, to_s);
+	/* So short that nobody was refused: all are held, and the limit has to grow. */
+	double bound = seconds < 20 ? 1.6 : 1.5;
+
+	if (sim.is_loud)
+		printf("usual %.0f, %.0f s: %.0f/s in %u s, peak %.2f, of returns %.2f\n", usual,
+		       seconds, mean, to_s - back_s, busiest(sim.arrived_s, back_s, last_s) / mean,
+		       busiest(sim.tried_s, back_s, last_s) / mean);
+	assert_true(busiest(sim.arrived_s, back_s, last_s) <= bound * mean);
+	assert_true(busiest(sim.tried_s, back_s, last_s) <= bound * mean);
+	assert_true(to_s - back_s <= (usual > 0 ? 45 : 60));
+	assert_int_equal(sim.n_timeouts, 0);
+	sim_stop();
+}
+
+static void test_throttle_outage_what_follows_is_even(void **state)
+{
+	static const double usuals[] = {0, 30, 60, 150, 250}, spans[] = {15, 35, 60, 90};
+
+	(void)state;
+	for (unsigned u = 0; u < 5; u++)
+		for (unsigned i = 0; i < 4; i++)
+			for (uint64_t seed = 1; seed <= 3; seed++)
+				check_even(seed, usuals[u], spans[i]);
+}
+
 /* Clients that know their ladder alone return as waves; the management point sees none. */
 static void test_throttle_outage_ladder_waves_are_flattened(void **state)
 {
@@ -320,6 +408,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_throttle_outage_refused_return_as_a_stream),
+		cmocka_unit_test(test_throttle_outage_what_follows_is_even),
 		cmocka_unit_test(test_throttle_outage_ladder_waves_are_flattened),
 		cmocka_unit_test(test_throttle_more_than_retry_max_holds_spread_out),
 		cmocka_unit_test(test_throttle_files_backlog_bounded_and_at_rest),

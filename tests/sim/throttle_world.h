@@ -45,7 +45,8 @@ static struct {
 	struct msg_list wheel[SIM_WHEEL];
 	unsigned n_waiting;
 	int64_t ladder_us[4];
-	bool is_direct; /* no throttle at all */
+	int64_t outage_us; /* since when the management point is away */
+	bool is_direct;	   /* no throttle at all */
 	/* Figures. */
 	int64_t *latency_us[SIM_GROUPS]; /* from submit to the answer */
 	unsigned n[SIM_GROUPS];
@@ -108,7 +109,7 @@ static void sim_go(void *arg, struct throttle_item *item, int64_t now_us)
 	(void)now_us;
 	sim.arrived_s[sim_second()]++;
 	if (!mp_start(&sim.mp, &m->job, m->work_us, item->cls == THROTTLE_STATUS, sim.now_us))
-		sim_answered(m, THROTTLE_ERROR);
+		sim_answered(m, sim.mp.is_down ? THROTTLE_UNREACHABLE : THROTTLE_ERROR);
 }
 
 static void sim_refuse(void *arg, struct throttle_item *item, unsigned retry_after_s,
@@ -137,7 +138,7 @@ static void sim_answered(struct msg *m, enum throttle_outcome outcome)
 	if (!sim.is_direct)
 		throttle_done(sim.t, &m->item, sim.now_us, sim.now_us - m->job.started_us, outcome);
 	if (outcome != THROTTLE_OK) {
-		sim.n_errors += outcome == THROTTLE_ERROR;
+		sim.n_errors += outcome == THROTTLE_ERROR || outcome == THROTTLE_UNREACHABLE;
 		sim.n_timeouts += outcome == THROTTLE_TIMEOUT;
 		sim_again(m, 0);
 		return;
