@@ -15,6 +15,8 @@
 #define GUESS_US (60 * (double)US_PER_S)
 /* What is held is spread over so long at least. */
 #define SPREAD_MIN_US (3 * (int64_t)US_PER_S)
+/* So long after it, measured rates are still those of the outage. */
+#define FRESH_US (10 * (int64_t)US_PER_S)
 /* Errors shortly before belong to the same event. */
 #define CUT_US US_PER_S
 
@@ -83,7 +85,7 @@ void away_forget(struct throttle *t)
 {
 	t->limiter.is_away = false;
 	t->limiter.is_guess = false;
-	t->limiter.even_until_us = 0;
+	t->limiter.even_until_us = -FRESH_US;
 }
 
 /* So that all that is held and all that comes make one even stream until even_until_us. */
@@ -141,7 +143,7 @@ double away_rate_of(const struct throttle *t, const struct throttle_kind *k, int
 	const struct limiter *l = &t->limiter;
 	double usual = throttle_usual(t);
 
-	if (!l->is_away && now_us >= l->even_until_us)
+	if (!l->is_away && now_us >= l->even_until_us + FRESH_US)
 		return 0;
 	return usual > 0 ? l->good * k->usual / usual : l->good;
 }

@@ -38,6 +38,7 @@ void limit_init(struct throttle *t)
 {
 	t->limiter.limit = LIMIT_START;
 	t->limiter.applied = LIMIT_START;
+	away_forget(t);
 }
 
 void limit_set_conf(struct throttle *t, int64_t now_us)

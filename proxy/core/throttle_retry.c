@@ -34,7 +34,7 @@ static double expected_rate(const struct throttle *t, const struct throttle_kind
 	double away = t->mode == THROTTLE_AUTO ? away_rate_of(t, k, now_us) : 0;
 
 	if (away > 0 && throttle_rules[k->cls].is_paced)
-		return at_least(away, t->floor);
+		return at_least(away, rate > t->floor && !t->limiter.is_away ? rate : t->floor);
 	rate = at_least(rate, t->floor);
 	if (t->mode != THROTTLE_AUTO || !throttle_rules[k->cls].is_paced)
 		return at_least(rate, k->rate);
