@@ -203,6 +203,24 @@ def test_statbox_report_lowers_the_status_rate_and_says_why(proxies, mp):
     assert "STAT.BOX" in line and "files" in line and "msg/s" in line
 
 
+def test_unreachable_few_try_then_what_was_good(proxies, mp):
+    p = proxies(mp.port, {"throttle.mode": "auto"}).ready()
+    for i in range(40):
+        assert Crowd(p, [status_message(i)]).join() == [200]
+    mp.stop()
+    until("it is known to be away", lambda: (
+        Crowd(p, [status_message(i) for i in range(8)][:1]).join() == [502] and
+        p.metric("statweir_throttle_shared_rate_limit") <= 1))
+    assert "no connection" in p.logged("throttle")
+    crowd = Crowd(p, [status_message(100 + i) for i in range(20)])
+    until("most are held", lambda: figure(p, "held", "status") >= 17)
+    mp.start()
+    # Those that tried in the meantime are told so; the others go as soon as one is answered.
+    assert crowd.join().count(200) >= 17
+    assert max(crowd.took) < 15
+    assert p.metric("statweir_throttle_shared_rate_limit") >= 5
+
+
 def test_statbox_file_is_read(proxies, mp, tmp_path):
     path = tmp_path / "files"
     path.write_text("123\n")
