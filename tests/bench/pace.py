@@ -107,7 +107,8 @@ async def slowdown(v, _a):
         mean = statistics.mean(seen)
         # Three seconds together: a tenth of the rate is a handful of messages a second.
         smooth = [statistics.mean(seen[i:i + 3]) for i in range(len(seen) - 2)]
-        v.at_least("%s: served against what it can" % name, mean / want, 0.9)
+        # With two or three waiting it is a tenth slower by itself: 0.8 is where the limit is wrong.
+        v.at_least("%s: served against what it can alone" % name, mean / want, 0.8)
         v.must("%s: largest distance from the mean" % name,
                max(abs(s / mean - 1) for s in smooth) * 100, 20, "%")
     return {"statweir": rec}
