@@ -73,11 +73,32 @@ static struct recent *recent(const struct exchange *x)
 	return r;
 }
 
+/*
+ * Put beside the key of a message when another try of it goes to the store: what becomes of
+ * the first then says nothing of the second.
+ */
+static uint64_t key_again(uint64_t key)
+{
+	return key ^ 0x616761696e303031u;
+}
+
+/* The store has certainly not recorded this try. Nor any other? */
+static bool is_refused_for_good(struct exchange *x)
+{
+	uint64_t key = recent_key(x->client, x->record.digest);
+
+	if (x->was_recent || recent_has(recent(x), key_again(key)))
+		return false;
+	recent_drop(recent(x), key);
+	return true;
+}
+
 /* Answer from the store: the one place where an absorbed message is acknowledged. */
 static void on_recorded(struct record *r, enum store_rc rc)
 {
 	struct exchange *x = (struct exchange *)((char *)r - offsetof(struct exchange, record));
 	struct slice answer;
+	bool may_forward = rc == STORE_REFUSED && is_refused_for_good(x);
 
 	if (rc == STORE_OK) {
 		FAILPOINT("ack_send");
@@ -101,13 +122,11 @@ static void on_recorded(struct record *r, enum store_rc rc)
 		return;
 	}
 	x->state = EXCH_HOLD;
-	if (rc == STORE_REFUSED && !x->was_recent)
-		recent_drop(recent(x), recent_key(x->client, r->digest));
 	if (x->c == NULL) {
 		exch_end(x, FATE_ABORTED, REASON_CLIENT_GONE);
 		return;
 	}
-	if (rc == STORE_UNKNOWN || x->was_recent) {
+	if (!may_forward) {
 		/* Perhaps recorded, now or before: forwarding it as well could count it twice. */
 		exch_refuse(x, REASON_IN_DOUBT);
 		return;
@@ -119,6 +138,7 @@ static void on_recorded(struct record *r, enum store_rc rc)
 static void record(struct exchange *x)
 {
 	struct record *r = &x->record;
+	uint64_t key = recent_key(x->client, r->digest);
 
 	r->client = x->client;
 	r->rule = x->rule;
@@ -131,7 +151,9 @@ static void record(struct exchange *x)
 	FAILPOINT("message_whole");
 	/* The store has its own deadline; this one is never reached. */
 	x->deadline_ms = INT64_MAX;
-	recent_put(recent(x), recent_key(x->client, r->digest));
+	recent_put(recent(x), key);
+	if (x->was_recent)
+		recent_put(recent(x), key_again(key));
 	store_add(x->w->store, r);
 }
 
@@ -166,6 +188,30 @@ void exch_remember(const struct exchange *x)
 	store_add(x->w->store, &m->record);
 }
 
+static bool write_answer(struct exchange *x, const struct ack_template *template)
+{
+	strbuf_reset(&x->reply);
+	ack_write(template, x->envelope_id, x->head.minor, x->keep_alive, clock_http_date(),
+		  &x->reply);
+	return strbuf_ok(&x->reply);
+}
+
+/*
+ * Perhaps recorded: it never reaches the management point, which would have it beside a
+ * summary, neither as a sample nor because there is nothing to acknowledge it with.
+ */
+static void act_on_recent(struct exchange *x)
+{
+	const struct ack_template *template = NULL;
+
+	if (store_is_ready(x->w->store))
+		template = ack_valid(x->w->ack, &x->ack_key);
+	if (template != NULL && write_answer(x, template))
+		record(x);
+	else
+		exch_refuse(x, REASON_IN_DOUBT);
+}
+
 static void act_on(struct exchange *x)
 {
 	const struct ack_template *template = NULL;
@@ -174,14 +220,11 @@ static void act_on(struct exchange *x)
 	x->must_remember = may_absorb;
 	x->was_recent =
 		may_absorb && recent_has(recent(x), recent_key(x->client, x->record.digest));
-	if (x->was_recent && !store_is_ready(x->w->store)) {
-		exch_refuse(x, REASON_IN_DOUBT);
+	if (x->was_recent) {
+		act_on_recent(x);
 		return;
 	}
-	/* Not as a sample: the management point would have it, and a summary too. */
-	if (x->was_recent)
-		template = ack_valid(x->w->ack, &x->ack_key);
-	switch (template != NULL ? ACK_REPLAY : ack_choose(x->w->ack, &x->ack_key, &template)) {
+	switch (ack_choose(x->w->ack, &x->ack_key, &template)) {
 	case ACK_REPLAY:
 		if (!may_absorb) {
 			metric_add(M_WOULD_ABSORB, 1);
@@ -191,10 +234,7 @@ static void act_on(struct exchange *x)
 			metric_add(M_STORE_FORWARDED, 1);
 			break;
 		}
-		strbuf_reset(&x->reply);
-		ack_write(template, x->envelope_id, x->head.minor, x->keep_alive, clock_http_date(),
-			  &x->reply);
-		if (!strbuf_ok(&x->reply))
+		if (!write_answer(x, template))
 			break;
 		record(x);
 		return;

@@ -12,13 +12,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUCKETS	    8192u /* a power of 2 */
-#define KEYS	    8u	  /* a cache line */
-#define TABLE_BYTES ((size_t)BUCKETS * KEYS * sizeof(uint64_t))
+#define BUCKETS	    16384u /* a power of 2 */
+#define KEYS	    7u
+#define TABLE_BYTES ((size_t)BUCKETS * sizeof(struct bucket))
+
+/* A cache line. The oldest key goes first: each write takes the next place, also past a gap. */
+struct bucket {
+	_Atomic uint64_t keys[KEYS];
+	_Atomic uint64_t n_written;
+};
 
 struct recent {
-	_Atomic uint64_t *keys;
-	unsigned next; /* which key of a full bucket goes */
+	struct bucket *buckets;
 };
 
 static void *map_file(const char *path)
@@ -64,7 +69,7 @@ struct recent *recent_open(const char *state_dir)
 		free(r);
 		return NULL;
 	}
-	r->keys = p;
+	r->buckets = p;
 	return r;
 }
 
@@ -72,7 +77,7 @@ void recent_close(struct recent *r)
 {
 	if (r == NULL)
 		return;
-	munmap((void *)r->keys, TABLE_BYTES);
+	munmap(r->buckets, TABLE_BYTES);
 	free(r);
 }
 
@@ -84,43 +89,46 @@ uint64_t recent_key(struct slice client, uint64_t digest)
 	return k != 0 ? k : 1;
 }
 
-static _Atomic uint64_t *bucket(const struct recent *r, uint64_t key)
+static struct bucket *bucket(const struct recent *r, uint64_t key)
 {
-	return r->keys + (size_t)(key & (BUCKETS - 1)) * KEYS;
+	return &r->buckets[key & (BUCKETS - 1)];
 }
 
-static _Atomic uint64_t *find(const struct recent *r, uint64_t key, uint64_t what)
+static _Atomic uint64_t *find(const struct recent *r, uint64_t key)
 {
-	_Atomic uint64_t *b = bucket(r, key);
+	struct bucket *b = bucket(r, key);
 
 	for (unsigned i = 0; i < KEYS; i++)
-		if (atomic_load_explicit(&b[i], memory_order_relaxed) == what)
-			return &b[i];
+		if (atomic_load_explicit(&b->keys[i], memory_order_relaxed) == key)
+			return &b->keys[i];
 	return NULL;
 }
 
 void recent_put(struct recent *r, uint64_t key)
 {
-	_Atomic uint64_t *place;
+	struct bucket *b;
+	uint64_t n;
 
-	if (r == NULL || find(r, key, key) != NULL)
+	if (r == NULL || find(r, key) != NULL)
 		return;
-	place = find(r, key, 0);
-	if (place == NULL)
-		place = bucket(r, key) + r->next++ % KEYS;
-	/* Two workers that choose one place lose one of two keys, as if it were pushed out. */
-	atomic_store_explicit(place, key, memory_order_relaxed);
+	b = bucket(r, key);
+	/* No two workers get the same place. */
+	n = atomic_fetch_add_explicit(&b->n_written, 1, memory_order_relaxed);
+	atomic_store_explicit(&b->keys[n % KEYS], key, memory_order_relaxed);
 }
 
 void recent_drop(struct recent *r, uint64_t key)
 {
-	_Atomic uint64_t *place = r != NULL ? find(r, key, key) : NULL;
+	_Atomic uint64_t *place = r != NULL ? find(r, key) : NULL;
+	uint64_t was = key;
 
+	/* Another worker may have written there since. */
 	if (place != NULL)
-		atomic_store_explicit(place, 0, memory_order_relaxed);
+		atomic_compare_exchange_strong_explicit(place, &was, 0, memory_order_relaxed,
+							memory_order_relaxed);
 }
 
 bool recent_has(const struct recent *r, uint64_t key)
 {
-	return r != NULL && find(r, key, key) != NULL;
+	return r != NULL && find(r, key) != NULL;
 }

@@ -5,7 +5,8 @@
  *
  * A table of fixed size in a file of the state directory, shared by all workers. It is a
  * memory, not a record: what is pushed out of it, or lost with the machine, is forwarded
- * as if it had never been seen.
+ * as if it had never been seen. It holds some 110,000; of the 20,000 put last one in some
+ * thousands may be missing.
  */
 #ifndef STATWEIR_CORE_RECENT_H
 #define STATWEIR_CORE_RECENT_H

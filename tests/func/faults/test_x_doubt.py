@@ -1,10 +1,11 @@
 """A message that may be recorded is not forwarded while Redis cannot be asked (X2, X9, X14, X44)."""
+import os
 import signal
 
 import pytest
 
 from harness import ccm
-from harness.faults import absorbing, ask, count, forwarded
+from harness.faults import absorbing, ask, count, forwarded, learn
 from harness.proxy import Statweir, until
 
 
@@ -89,3 +90,23 @@ def test_X31_retry_of_a_recorded_message_is_no_sample(weirs, redis, mp):
     until("time for two samples", lambda: ask(p, m) == 200 and ask(p, ccm.Message()) == 200 and
           p.metric("statweir_acknowledgement_samples_total") >= samples + 2)
     assert known == 1 and count(redis, 31) + forwarded(mp, m) == 1
+
+
+@pytest.mark.parametrize("durability", ["redis", "journal"])
+def test_X31_retry_of_a_recorded_message_while_nothing_is_learned(durability, failpoints, weirs,
+                                                                  redis, mp):
+    """As for a worker that has not heard yet what another one has learned."""
+    p = weirs(settings={"redis.durability": durability}, failpoints="ack_send=kill@1")
+    m = ccm.Message(client=31)
+    assert ask(p, m) is None
+    p.is_dead()
+    for f in os.listdir(os.path.join(p.state, "ack")):
+        os.remove(os.path.join(p.state, "ack", f))
+    p.again().ready()
+    assert ask(p, m) == 503 and ask(p, m) == 503
+    learn(p)
+    assert ask(p, m) == 200
+    until("it is recorded", lambda: count(redis, 31) == 1)
+    assert forwarded(mp, m) == 0
+    fresh = ccm.Message(client=31)
+    assert ask(p, fresh) == 200 and forwarded(mp, fresh) == 0

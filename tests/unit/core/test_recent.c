@@ -61,22 +61,53 @@ static void test_recent_shared_and_kept(void **state)
 	recent_close(one);
 }
 
-static void test_recent_full_forgets_and_keeps_the_newest(void **state)
+static uint64_t nth_key(uint64_t i)
 {
+	return recent_key(SLICE("GUID:1"), i * UINT64_C(0x9e3779b97f4a7c15));
+}
+
+static unsigned n_kept(const struct recent *r, uint64_t from, uint64_t to)
+{
+	unsigned n = 0;
+
+	for (uint64_t i = from; i < to; i++)
+		n += recent_has(r, nth_key(i));
+	return n;
+}
+
+static void test_recent_full_forgets_the_oldest(void **state)
+{
+	const uint64_t n = 400000;
 	struct recent *r = recent_open(folder);
-	unsigned kept = 0;
 
 	(void)state;
-	for (uint64_t i = 0; i < 200000; i++) {
-		uint64_t key = recent_key(SLICE("GUID:1"), i * UINT64_C(0x9e3779b97f4a7c15));
-
-		recent_put(r, key);
-		assert_true(recent_has(r, key));
+	for (uint64_t i = 0; i < n; i++) {
+		recent_put(r, nth_key(i));
+		assert_true(recent_has(r, nth_key(i)));
 	}
-	for (uint64_t i = 0; i < 200000; i++)
-		kept += recent_has(r,
-				   recent_key(SLICE("GUID:1"), i * UINT64_C(0x9e3779b97f4a7c15)));
-	assert_in_range(kept, 60000, 65536);
+	assert_in_range(n_kept(r, n - 1000, n), 1000, 1000);
+	assert_in_range(n_kept(r, n - 20000, n), 19980, 20000);
+	assert_in_range(n_kept(r, 0, n), 110000, 16384 * 7);
+	assert_in_range(n_kept(r, 0, n - 300000), 0, 20);
+	recent_close(r);
+}
+
+/* A place that was given back is not the next one: what was put last would go first. */
+static void test_recent_after_a_drop_the_newest_stays(void **state)
+{
+	struct recent *r = recent_open(folder);
+	const uint64_t same = UINT64_C(1) << 32; /* all in one bucket */
+
+	(void)state;
+	for (uint64_t i = 1; i <= 7; i++)
+		recent_put(r, i * same);
+	recent_drop(r, 1 * same);
+	recent_put(r, 8 * same);
+	recent_put(r, 9 * same);
+	assert_true(recent_has(r, 8 * same));
+	assert_true(recent_has(r, 9 * same));
+	assert_false(recent_has(r, 2 * same));
+	assert_true(recent_has(r, 3 * same));
 	recent_close(r);
 }
 
@@ -102,7 +133,9 @@ int main(void)
 						remove_folder),
 		cmocka_unit_test_setup_teardown(test_recent_shared_and_kept, make_folder,
 						remove_folder),
-		cmocka_unit_test_setup_teardown(test_recent_full_forgets_and_keeps_the_newest,
+		cmocka_unit_test_setup_teardown(test_recent_full_forgets_the_oldest, make_folder,
+						remove_folder),
+		cmocka_unit_test_setup_teardown(test_recent_after_a_drop_the_newest_stays,
 						make_folder, remove_folder),
 		cmocka_unit_test(test_recent_without_a_folder_works_alone),
 	};
