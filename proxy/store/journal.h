@@ -67,8 +67,8 @@ struct journal_record {
  * Lock the directory, look through it, reserve a first spare segment, start the
  * writer. A replay pass over everything found begins by itself. A full disk is no
  * failure here (what is there can be replayed): it is logged, and appending answers
- * -ENOSPC. Every failure is logged with what to do. 0, -EBUSY (another process has
- * the directory), -ENOTSUP (a segment of an unknown version: nothing was touched),
+ * -ENOSPC. Every other failure is logged with what to do. 0, -EBUSY (another process has
+ * the directory: not logged), -ENOTSUP (a segment of an unknown version: nothing was touched),
  * -EINVAL (conf), -ENOMEM, or -errno.
  */
 int journal_open(struct journal **out, struct event_base *base, const struct journal_conf *conf,

@@ -240,8 +240,6 @@ static void count_others(struct journal *j)
 static const char *todo(int rc)
 {
 	switch (rc) {
-	case -EBUSY:
-		return "another statweir uses this directory: stop it, or set global.state";
 	case -EACCES:
 	case -EPERM:
 	case -EROFS:
@@ -262,7 +260,7 @@ int journal_dir_open(struct journal *j)
 	if (rc == 0)
 		rc = count_last(j);
 	if (rc < 0) {
-		if (rc != -ENOTSUP)
+		if (rc != -ENOTSUP && rc != -EBUSY)
 			log_line(LOG_ERROR, "journal_unusable", "dir=%s error=\"%s\" todo=\"%s\"",
 				 j->dir, strerror(-rc), todo(rc));
 		return rc;

@@ -23,6 +23,7 @@ enum {
 	PACE_ALONE = 16384,
 	LIVE_SHORT = 512, /* more live records than this are waiting: the pass waits */
 	OPEN_RETRY_MS = 10000,
+	BUSY_RETRY_MS = 200,
 	DIR_BYTES = 256,
 };
 
@@ -34,6 +35,7 @@ struct store_journal {
 	struct journal *j; /* NULL: could not be opened, or is closed */
 	char dir[DIR_BYTES];
 	int64_t open_ms; /* monotonic: the next try */
+	int64_t busy_ms; /* when it was first found locked, or this was said again; 0: it is not */
 	char why[STORE_WHY_BYTES];
 	struct record_list
 		unsynced; /* by number; each is in a queue or a call as well, or answered */
@@ -272,6 +274,29 @@ static void read_conf(const struct store_journal *k, struct journal_conf *jc)
 		jc->buffer_bytes = BUFFER_EXEMPLAR;
 }
 
+/*
+ * Mostly by the worker of a statweir that was killed, which finishes what it had begun: its
+ * journal is wanted the moment it has ended, and nobody needs to be alarmed until then.
+ */
+static void journal_is_busy(struct store_journal *k)
+{
+	int64_t now = clock_mono_ms();
+	bool is_long = k->busy_ms != 0 && now - k->busy_ms >= OPEN_RETRY_MS;
+
+	k->open_ms = now + BUSY_RETRY_MS;
+	snprintf(k->why, sizeof(k->why),
+		 "another process uses the journal %.120s: a statweir that is about to end, or one "
+		 "that needs a global.state of its own",
+		 k->dir);
+	if (k->busy_ms != 0 && !is_long)
+		return;
+	k->busy_ms = now;
+	log_line(is_long ? LOG_ERROR : LOG_WARN, "journal_busy",
+		 "dir=%s retry_ms=%d effect=\"messages are forwarded, none is absorbed\" "
+		 "todo=\"none, if a statweir is ending: else stop it, or set global.state\"",
+		 k->dir, BUSY_RETRY_MS);
+}
+
 static void open_journal(struct store_journal *k)
 {
 	const struct journal_events events = {on_synced, k};
@@ -282,6 +307,11 @@ static void open_journal(struct store_journal *k)
 	read_conf(k, &jc);
 	if (rc == 0)
 		rc = journal_open(&k->j, k->s->base, &jc, &events);
+	if (rc == -EBUSY) {
+		journal_is_busy(k);
+		return;
+	}
+	k->busy_ms = 0;
 	if (rc < 0) {
 		k->open_ms = clock_mono_ms() + OPEN_RETRY_MS;
 		snprintf(k->why, sizeof(k->why),
