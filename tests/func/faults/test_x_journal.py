@@ -110,6 +110,33 @@ def test_X21_X22_journal_fails_nothing_undurable_is_acknowledged(calls, shim, we
     check(load, mp, redis)
 
 
+@pytest.mark.parametrize("is_redis_there", [True, False])
+def test_X22_sync_failed_in_doubt_and_not_forwarded(is_redis_there, shim, weirs, redis, mp,
+                                                    tmp_path):
+    """503, for Redis may have it, or the file all the same; and the store is not ready."""
+    gate = tmp_path / "gate"
+    p = weirs(settings=JOURNAL, LD_PRELOAD=shim, NTH_ONLY="statweir", NTH_PATH="/journal/",
+              NTH_CALLS="fdatasync:EIO@1+;fsync:EIO@1+", NTH_GATE=str(gate))
+    if not is_redis_there:
+        redis.stop(signal.SIGKILL)
+        until("noticed", lambda: p.metric("statweir_redis_up") == 0)
+    gate.touch()
+    m = ccm.Message(client=22)
+    assert ask(p, m) == 503
+    until("noticed", lambda: p.logged("journal_failed"))
+    assert ask(p, m) == 503
+    other = ccm.Message(client=23)
+    assert ask(p, other) == 200 and forwarded(mp, other) == 1  # the store is not ready
+    p.kill()
+    gate.unlink()
+    p.again()
+    if not is_redis_there:
+        redis.start()
+    until("an acknowledgement", lambda: ask(p, m) == 200)
+    until("replayed", lambda: replayed(p), 40)
+    assert forwarded(mp, m) == 0 and count(redis, 22) == 1
+
+
 @pytest.mark.parametrize("call", ["pwrite", "fdatasync", "fsync", "rename", "open"])
 def test_X22_journal_nth_call_fails_and_it_mends(call, shim, weirs, redis, mp, tmp_path):
     for n in (1, 2, 3, 5):
