@@ -48,9 +48,9 @@ void keyed_fini(struct keyed_rate *k);
 int64_t keyed_next_us(const struct keyed_rate *k, uint64_t key, int64_t now_us);
 void keyed_take(struct keyed_rate *k, uint64_t key, int64_t now_us);
 
-/* How many a second, smoothed over a few seconds. */
+/* How many a second, smoothed over a few seconds; quick: over one. */
 struct meter {
-	double rate;
+	double rate, quick;
 	unsigned n;
 	int64_t at_us;
 };

@@ -112,8 +112,9 @@ void keyed_take(struct keyed_rate *k, uint64_t key, int64_t now_us)
 	s->tat_us += (int64_t)(US_PER_S / k->rate);
 }
 
-/* Time constant of the smoothing. */
-#define METER_US (3 * US_PER_S)
+/* Time constants of the smoothing. */
+#define METER_US       (3 * US_PER_S)
+#define METER_QUICK_US US_PER_S
 /* Shorter spans say too little. */
 #define METER_STEP_US (US_PER_S / 4)
 
@@ -128,6 +129,7 @@ void meter_tick(struct meter *m, int64_t now_us)
 		return;
 	now = (double)m->n * US_PER_S / (double)span;
 	m->rate += (now - m->rate) * (double)span / (double)(span + METER_US);
+	m->quick += (now - m->quick) * (double)span / (double)(span + METER_QUICK_US);
 	m->n = 0;
 	m->at_us = now_us;
 }

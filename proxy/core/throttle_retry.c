@@ -1,7 +1,8 @@
 /*
- * When a refused client may come back. Returns are given out one by one, behind what is
- * held and behind those promised before, at the rate at which messages go: so many
- * refused at the same moment come back as a stream and not as a second wave.
+ * When a refused client may come back. Returns are given out one by one, behind half of what
+ * is held and behind those promised before, at the rate at which messages go: so many
+ * refused at the same moment come back as a stream and not as a second wave. The other half
+ * is the reserve from which the management point is kept at work when that rate was too low.
  */
 #include "proxy/core/throttle_priv.h"
 
@@ -10,6 +11,8 @@
 /* Share of better days' rate, and of what the limits allow, that is counted on. */
 #define USUAL_SHARE 0.25
 #define LIMIT_SHARE 0.15
+/* Share of what is held behind which returns begin. */
+#define HELD_SHARE 0.5
 
 static double share_of(uint64_t client)
 {
@@ -30,7 +33,8 @@ double retry_rate_of_limit(const struct throttle *t, unsigned c)
 /* Messages of this class a second that can be expected to go. */
 static double expected_rate(const struct throttle *t, const struct throttle_kind *k, int64_t now_us)
 {
-	double rate = at_least(k->gone.rate, k->usual * USUAL_SHARE);
+	double gone = at_least(k->gone.rate, k->gone.quick);
+	double rate = at_least(gone, k->usual * USUAL_SHARE);
 	double away = t->mode == THROTTLE_AUTO ? away_rate_of(t, k, now_us) : 0;
 
 	if (away > 0 && throttle_rules[k->cls].is_paced)
@@ -50,7 +54,7 @@ unsigned retry_after(struct throttle *t, struct throttle_kind *k, uint64_t clien
 {
 	double gap_us = US_PER_S / expected_rate(t, k, now_us), delay_us;
 	/* While nothing goes, those that are held will be sent away as well. */
-	unsigned n_before = t->limiter.is_away ? 0 : k->queue.n;
+	double n_before = t->limiter.is_away ? 0 : HELD_SHARE * k->queue.n;
 	int64_t free_us = now_us + (int64_t)(gap_us * n_before);
 
 	if (k->booked_us < free_us)

@@ -307,19 +307,24 @@ static void wave_and_policy(void *arg)
 }
 
 /* 20,000 status messages in 10 s; policy GETs hardly notice. */
-static void check_wave(uint64_t seed)
+static void check_wave(uint64_t seed, bool is_queue_default)
 {
 	double idle_ms, wave_ms;
 	unsigned from_s;
 
 	sim_start(seed);
+	if (is_queue_default) {
+		sim.conf.throttle_status_queue = 5000;
+		sim.conf.throttle_status_queue_age_ms = 20000;
+		sim_configure();
+	}
 	some_policy.rate = 40;
 	sim_run(60, sim_stream, &some_policy);
 	idle_ms = sim_percentile(1, 0.99);
 	sim_forget_latencies();
 	from_s = sim_seconds();
 	sim_run(10, wave_and_policy, &wave);
-	while (sim_figures(THROTTLE_STATUS).held > 0)
+	while (sim_figures(THROTTLE_STATUS).held + sim.n_waiting > 0)
 		sim_run(1, sim_stream, &some_policy);
 	wave_ms = sim_percentile(1, 0.99);
 	if (sim.is_loud)
@@ -337,7 +342,15 @@ static void test_throttle_wave_policy_p99_within_twice_idle(void **state)
 {
 	(void)state;
 	for (unsigned seed = 1; seed <= SEEDS; seed++)
-		check_wave(seed);
+		check_wave(seed, false);
+}
+
+/* Three quarters are refused, and return so that it always has something to do. */
+static void test_throttle_wave_with_default_queue_loses_no_time(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= SEEDS; seed++)
+		check_wave(seed, true);
 }
 
 int main(void)
@@ -358,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_throttle_policy_flood_status_gives_way),
 		cmocka_unit_test(test_throttle_quiet_nothing_held),
 		cmocka_unit_test(test_throttle_wave_policy_p99_within_twice_idle),
+		cmocka_unit_test(test_throttle_wave_with_default_queue_loses_no_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
