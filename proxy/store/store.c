@@ -29,6 +29,8 @@ const char *store_rc_name(enum store_rc rc)
 		return "refused";
 	case STORE_UNKNOWN:
 		return "unknown";
+	case STORE_FENCED:
+		return "fenced";
 	}
 	UNREACHABLE("store_rc");
 }

@@ -22,6 +22,7 @@ enum store_rc {
 	STORE_OK,      /* on disk as far as the configured durability promises */
 	STORE_REFUSED, /* certainly not recorded: may be forwarded */
 	STORE_UNKNOWN, /* perhaps recorded: must not be forwarded */
+	STORE_FENCED,  /* of the flusher's calls: refused, the token is not the newest */
 };
 const char *store_rc_name(enum store_rc rc);
 

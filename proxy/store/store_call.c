@@ -207,14 +207,15 @@ static void on_call_error(struct call *c, const char *error)
 {
 	struct store *s = c->s;
 	bool is_refusal = store_error_is_refusal(error);
+	/* Between flushers: Redis is well. */
+	bool is_fenced = starts_with(error, "FENCED ");
 
 	if (starts_with(error, "ERR Function not found") && c->n_sent < MAX_SENT &&
 	    store_send_library(s) == 0 && send_now(c) == 0)
 		return;
-	/* Fencing is between flushers: Redis is well. */
-	if (!starts_with(error, "FENCED "))
+	if (!is_fenced)
 		store_check_refused(s, error);
-	finish(c, is_refusal ? STORE_REFUSED : STORE_UNKNOWN, NULL);
+	finish(c, is_fenced ? STORE_FENCED : is_refusal ? STORE_REFUSED : STORE_UNKNOWN, NULL);
 }
 
 static void on_call_reply(void *arg, const redisReply *reply)

@@ -179,9 +179,9 @@ static void test_store_seal_stale_token_refused(void **state)
 {
 	(void)state;
 	ASK(store_seal(rig.s, 2, 7, 10, INT64_MAX, on_claims, NULL));
-	assert_int_equal(answer.rc, STORE_REFUSED);
+	assert_int_equal(answer.rc, STORE_FENCED);
 	ASK(store_settle(rig.s, 2, 7, SLICE("X"), 1, on_number, NULL));
-	assert_int_equal(answer.rc, STORE_REFUSED);
+	assert_int_equal(answer.rc, STORE_FENCED);
 	/* That was between flushers: recording goes on. */
 	assert_true(store_is_ready(rig.s));
 }
