@@ -37,6 +37,7 @@ static void check_due(struct flush_shard *s)
 		return;
 	want_flush(s, last_due(s, now));
 	s->due_wall_ms = s->before_ms + interval;
+	share_due(s);
 }
 
 int flush_open(struct flush **out, struct store *store, const struct conf *conf,

@@ -12,7 +12,7 @@
 
 #define CLAIM_MAGIC 0x636c616du
 
-static struct log_limit log_refused, log_no_raw, log_settle;
+static struct log_limit log_refused, log_no_raw, log_settle, log_fenced;
 
 unsigned claim_room(const struct flush_shard *s)
 {
@@ -97,6 +97,17 @@ void claim_forget_idle(struct flush_shard *s)
 	}
 }
 
+bool claim_is_under_way(const struct flush_shard *s)
+{
+	const struct flush_claim *k;
+
+	TAILQ_FOREACH (k, &s->f->claims, link)
+		if (k->shard == s &&
+		    (k->state != CLAIM_READY || (k->is_between && flush_may_post(s->f))))
+			return true;
+	return false;
+}
+
 void claim_fini(struct flush *f)
 {
 	struct flush_claim *k;
@@ -173,6 +184,7 @@ static void refused(struct flush_claim *k, const char *why)
 
 	k->shard->n_fresh -= k->attempts == 0;
 	k->attempts++;
+	k->is_between = false;
 	k->state = CLAIM_READY;
 	k->not_before_ms = clock_mono_ms() + backoff_ms(k);
 	f->failures++;
@@ -183,6 +195,15 @@ static void refused(struct flush_claim *k, const char *why)
 	log_limited(&log_refused, 5, LOG_WARN, "summary_not_acknowledged",
 		    "shard=%u seq=%" PRIu64 " part=%u attempts=%u why=%s", k->shard->number,
 		    k->c.seq, k->part + 1, k->attempts, why);
+}
+
+/* The upstream has it from us, but whoever has the lease now settles it. */
+static void fenced(const struct flush_claim *k)
+{
+	metric_add(M_SUM_FENCED, 1);
+	log_limited(&log_fenced, 5, LOG_WARN, "summary_fenced",
+		    "shard=%u seq=%" PRIu64 " token=%" PRId64, k->shard->number, k->c.seq,
+		    k->token);
 }
 
 static void on_settled(void *arg, enum store_rc rc, int64_t n)
@@ -204,6 +225,8 @@ static void on_settled(void *arg, enum store_rc rc, int64_t n)
 		}
 		forget(k);
 	} else if (!is_ours(k) || f->is_stopping) {
+		if (rc == STORE_FENCED)
+			fenced(k);
 		forget(k); /* it is in the outbox, for whoever comes next */
 	} else {
 		log_limited(&log_settle, 5, LOG_WARN, "flush_store", "shard=%u call=settle rc=%s",
@@ -247,6 +270,7 @@ static void on_posted(void *arg, bool is_acknowledged, const char *why)
 		f->failures = 0;
 		f->post_not_before_ms = 0;
 		k->part++;
+		k->is_between = true;
 		/* Settled even under a lost lease: the store decides by the token. */
 		if (k->part >= k->n_parts)
 			settle(k);
@@ -338,6 +362,9 @@ static void advance(struct flush_claim *k)
 		return;
 	}
 	if (k->state != CLAIM_READY || f->is_stopping || !is_ours(k))
+		return;
+	/* A successor begins with the first part: where posts are slow, it would never end. */
+	if (k->shard->is_yielding && !k->is_between)
 		return;
 	if (f->conf->summary_form == FORM_LOG) {
 		write_log(k);

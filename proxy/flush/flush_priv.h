@@ -4,6 +4,7 @@
  *   flush.c       when a shard is due; the public functions
  *   flush_shard.c lease, outbox, seal, rotate, rule names: one store call at a time
  *   flush_claim.c a sealed summary on its way: post, again, settle
+ *   flush_share.c whose turn it is among several
  */
 #ifndef STATWEIR_FLUSH_FLUSH_PRIV_H
 #define STATWEIR_FLUSH_FLUSH_PRIV_H
@@ -20,7 +21,16 @@
 /* A post begins only while the lease lasts at least this much longer, whatever the time-out. */
 #define FLUSH_LEFT_MAX_MS 15000
 /* After another holder was met. */
-#define FLUSH_TAKEN_MS 10000
+#define FLUSH_TAKEN_MS 2000
+/* With others about: so much later for each shard held now or lately, at most, by chance. */
+#define FLUSH_SHARE_STEP_MS   100
+#define FLUSH_SHARE_MAX_MS    800
+#define FLUSH_SHARE_JITTER_MS 200
+/* A lease is given back after an interval, and no sooner than this: with others about, or not. */
+#define FLUSH_HOLD_MS	    60000
+#define FLUSH_HOLD_ALONE_MS 900000
+/* Then not asked for until whoever waits has asked. */
+#define FLUSH_YIELD_MS (FLUSH_TAKEN_MS + 500)
 /* After an error of the store, and between questions whether posting is possible. */
 #define FLUSH_RETRY_MS 1000
 /* Summaries in memory: of one shard, of all. */
@@ -53,6 +63,7 @@ struct flush_claim {
 	int64_t not_before_ms; /* monotonic */
 	unsigned attempts;     /* posts that were not acknowledged */
 	unsigned part, n_parts;
+	bool is_between;	   /* the part before this one has just been acknowledged */
 	unsigned names_generation; /* of the shard when this was read */
 	bool is_settle_unknown;	   /* a settle may have been done without an answer */
 	struct strbuf request;	   /* while CLAIM_POSTING */
@@ -73,12 +84,16 @@ struct flush_shard {
 	unsigned number;
 	bool is_calling;       /* one call of the store at a time, settling apart */
 	bool is_wanted;	       /* there is a flush to do */
+	bool is_shared;	       /* this flush is counted in flush.share */
+	bool is_yielding;      /* nothing new: the lease is given back for others to take */
 	int64_t due_wall_ms;   /* of the next flush */
 	int64_t before_ms;     /* wall: clients with an older message are sealed */
 	int64_t not_before_ms; /* monotonic: no call but renewing */
 	/* The lease. A token of 0: not held, as far as we know. */
 	int64_t token;
 	int64_t lease_sent_ms, lease_until_ms, renew_ms; /* monotonic */
+	int64_t gained_ms;  /* monotonic: when it was got, not renewed */
+	int64_t last_token; /* that we had, 0: none yet */
 	enum shard_phase phase;
 	unsigned n_claims;
 	unsigned n_fresh; /* of them, never refused by the upstream */
@@ -100,6 +115,8 @@ struct flush {
 	unsigned n_claims, n_posting;
 	unsigned n_calls;	    /* of the store, without an answer yet */
 	unsigned failures;	    /* in a row, over all claims */
+	unsigned share;		    /* flushes with something to send: 1024 each, fading */
+	int64_t met_until_ms;	    /* monotonic: others count as being there */
 	int64_t post_not_before_ms; /* monotonic: after failures */
 	int64_t may_post_checked_ms;
 	bool may_post;
@@ -131,9 +148,21 @@ int claim_keep(struct flush_shard *s, const struct claim *c) MUSTUSE;
 unsigned claim_room(const struct flush_shard *s);
 /* Forget those of the shard that are not on their way. */
 void claim_forget_idle(struct flush_shard *s);
+/* Is one of the shard with the upstream or the store, or between two of its parts? */
+bool claim_is_under_way(const struct flush_shard *s);
 /* Post and settle whatever may be. */
 void claim_pump(struct flush *f);
 /* Forget all of them. */
 void claim_fini(struct flush *f);
+
+/* The shard has come due: how soon it may be asked for, from others' company and our share. */
+void share_due(struct flush_shard *s);
+int64_t share_wait_ms(const struct flush_shard *s);
+/* Another flusher has shown. */
+void share_met(struct flush *f);
+/* The shard gave so many summaries to send. */
+void share_took(struct flush_shard *s, unsigned n);
+/* Has its lease been held for so long that others should have a chance? */
+bool share_is_over(const struct flush_shard *s);
 
 #endif

@@ -59,6 +59,7 @@ void shard_lose(struct flush_shard *s)
 	if (s->token == 0)
 		return;
 	s->token = 0;
+	s->is_yielding = false;
 	metric_add(M_LEASES, -1);
 	claim_forget_idle(s);
 	forget_names(s);
@@ -88,7 +89,11 @@ bool shard_may_post(const struct flush_shard *s)
 static void gain(struct flush_shard *s, int64_t token)
 {
 	shard_lose(s);
-	s->token = token;
+	/* It grows by one where nobody had the shard in between. */
+	if (s->last_token != 0 && token > s->last_token + 1)
+		share_met(s->f);
+	s->token = s->last_token = token;
+	s->gained_ms = s->lease_sent_ms;
 	s->phase = PHASE_OUTBOX;
 	s->not_before_ms = 0;
 	metric_add(M_LEASES, 1);
@@ -111,6 +116,7 @@ static void on_lease(void *arg, enum store_rc rc, int64_t n)
 		if (s->token != 0)
 			log_line(LOG_WARN, "flush_lease_lost", "shard=%u", s->number);
 		shard_lose(s);
+		share_met(s->f);
 		s->not_before_ms = clock_mono_ms() + FLUSH_TAKEN_MS;
 		return;
 	}
@@ -136,6 +142,8 @@ static void on_release(void *arg, enum store_rc rc, int64_t n)
 	/* Whatever the answer: what was not given back ends by itself. */
 	(void)rc;
 	(void)n;
+	if (s->is_yielding)
+		s->not_before_ms = clock_mono_ms() + FLUSH_YIELD_MS;
 	shard_lose(s);
 }
 
@@ -167,6 +175,7 @@ static void on_outbox(void *arg, enum store_rc rc, const struct claim *v, unsign
 	}
 	if (s->token == 0 || s->phase != PHASE_OUTBOX || s->f->is_stopping)
 		return;
+	share_took(s, n);
 	if (keep_all(s, v, n) && n < FLUSH_SLOTS)
 		s->phase = PHASE_SEAL;
 	else
@@ -185,6 +194,7 @@ static void on_seal(void *arg, enum store_rc rc, const struct claim *v, unsigned
 	if (n > 0)
 		FAILPOINT("seal_answered");
 	metric_add(M_SUM_SEALED, n);
+	share_took(s, n);
 	if (s->token == 0 || s->f->is_stopping)
 		return; /* they are in the outbox */
 	if (!keep_all(s, v, n))
@@ -252,10 +262,10 @@ static void on_names(void *arg, enum store_rc rc, const struct slice *names, uns
 	flush_next(s);
 }
 
-/* Everything is sealed and settled, or we are to stop: the next one may have it. */
+/* Everything is sealed and settled, or we are to stop or to yield: the next one may have it. */
 static void release(struct flush_shard *s)
 {
-	s->is_wanted = false;
+	s->is_wanted = s->is_yielding;
 	begin_call(s);
 	store_release(s->f->store, s->number, s->f->owner, on_release, s);
 }
@@ -269,6 +279,16 @@ static void seal(struct flush_shard *s)
 		return;
 	begin_call(s);
 	store_seal(s->f->store, s->number, s->token, room, s->before_ms, on_seal, s);
+}
+
+/* Held for long enough: what is under way ends, then somebody else may go on. */
+static void yield(struct flush_shard *s)
+{
+	s->is_yielding = true;
+	if (claim_is_under_way(s))
+		return;
+	claim_forget_idle(s);
+	release(s);
 }
 
 static void step_phase(struct flush_shard *s)
@@ -323,7 +343,13 @@ void shard_step(struct flush_shard *s)
 		call_lease(s);
 		return;
 	}
-	if (f->is_stopping || now < s->not_before_ms)
+	if (f->is_stopping)
+		return;
+	if (s->is_yielding || share_is_over(s)) {
+		yield(s);
+		return;
+	}
+	if (now < s->not_before_ms)
 		return;
 	if (s->wants_names) {
 		begin_call(s);

@@ -282,7 +282,7 @@ static int64_t do_settle(struct fake_model *m, const struct fake_op *op)
 	return 1;
 }
 
-/* Do it; rc may become STORE_REFUSED where the token is stale. */
+/* Do it; rc may become STORE_FENCED where the token is stale. */
 static void perform(struct fake_model *m, const struct fake_op *op, enum store_rc *rc, int64_t *n,
 		    struct claim *v)
 {
@@ -290,7 +290,7 @@ static void perform(struct fake_model *m, const struct fake_op *op, enum store_r
 		op->call == FAKE_SEAL || op->call == FAKE_SETTLE || op->call == FAKE_ROTATE;
 
 	if (needs_token && is_fenced(m, op)) {
-		*rc = STORE_REFUSED;
+		*rc = STORE_FENCED;
 		return;
 	}
 	if (op->call == FAKE_LEASE)
@@ -375,7 +375,9 @@ void fake_store_kill(struct store *s, bool is_done)
 
 const char *store_rc_name(enum store_rc rc)
 {
-	return rc == STORE_OK ? "ok" : rc == STORE_REFUSED ? "refused" : "unknown";
+	static const char *const names[] = {"ok", "refused", "unknown", "fenced"};
+
+	return names[rc];
 }
 
 uint64_t record_digest(struct slice message_id)

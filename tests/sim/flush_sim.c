@@ -1,5 +1,5 @@
 /*
- * A world for the flusher: up to two workers over one model of the store, and a
+ * A world for the flusher: up to three workers over one model of the store, and a
  * management point that acknowledges, loses, refuses or is not there. Included by tests.
  */
 #include "tests/sim/fake_clock.c"
@@ -54,19 +54,21 @@ struct node {
 };
 
 enum {
-	SIM_PARTS = 16384
+	SIM_PARTS = 16384,
+	SIM_NODES = 3
 };
 
 static struct sim {
 	struct fake_model m;
 	struct conf conf;
 	struct summary_identity who;
-	struct node node[2];
+	struct node node[SIM_NODES];
 	TAILQ_HEAD(, sim_post) posts;
 	enum mp_mood mood;
 	unsigned mood_times; /* then MP_ACKS; 0: for ever */
 	char only[64];	     /* the mood is for posts with this text alone */
 	int64_t mp_delay_ms;
+	unsigned deaf; /* one more than the node that the receiver is down for */
 	struct sim_part *parts;
 	unsigned n_parts, n_posts;
 	int64_t post_ms[256]; /* when the first ones came */
@@ -145,7 +147,7 @@ static void sim_post(void *arg, struct slice request, const char *id, flush_post
 	p->due_ms = clock_mono_ms() + w.mp_delay_ms;
 	p->done = done;
 	p->done_arg = done_arg;
-	p->mood = is_chosen(p) ? w.mood : MP_ACKS;
+	p->mood = n->number + 1 == w.deaf ? MP_IS_DOWN : is_chosen(p) ? w.mood : MP_ACKS;
 	if (p->mood != MP_ACKS && w.mood_times > 0 && --w.mood_times == 0)
 		w.mood = MP_ACKS;
 	part_get(p)->n_posted++;
@@ -194,7 +196,7 @@ static void node_start(unsigned number)
 	struct node *n = &w.node[number];
 
 	/* What is there at the start has been there for an interval: it is due. */
-	if (w.node[0].life + w.node[1].life == 0)
+	if (w.node[0].life + w.node[1].life + w.node[2].life == 0)
 		fake_clock_advance(w.conf.interval_ms + 1000);
 	n->number = number;
 	n->life++;
@@ -244,7 +246,7 @@ static void sim_teardown(void)
 {
 	struct sim_post *p;
 
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < SIM_NODES; i++)
 		if (w.node[i].flush != NULL)
 			node_kill(i, false);
 	while ((p = TAILQ_FIRST(&w.posts)) != NULL) {
@@ -274,11 +276,11 @@ static void sim_run_by(int64_t ms, int64_t step_ms)
 			fake_clock_advance(step_ms / 5);
 			for (unsigned pass = 0; pass < 8; pass++) {
 				mp_run();
-				node_turn(&w.node[0]);
-				node_turn(&w.node[1]);
+				for (unsigned i = 0; i < SIM_NODES; i++)
+					node_turn(&w.node[i]);
 			}
 		}
-		for (unsigned i = 0; i < 2; i++)
+		for (unsigned i = 0; i < SIM_NODES; i++)
 			if (w.node[i].flush != NULL && !w.node[i].is_frozen)
 				flush_tick(w.node[i].flush);
 	}
@@ -337,6 +339,8 @@ static void assert_books(void)
 	assert_int_equal(added, fake_model_settled(&w.m) + fake_model_pending(&w.m));
 	assert_true(mp_counted() >= fake_model_settled(&w.m));
 	assert_true(mp_counted() <= added);
+	/* What all of them together say that they settled. */
+	assert_true((uint64_t)w.metrics.v[M_SUM_MESSAGES] <= fake_model_settled(&w.m));
 }
 
 /* All of it has arrived, once. */

@@ -154,7 +154,8 @@ static void test_flush_stopped_longer_than_lease_fenced(void **state)
 	/* The old holder wakes up, reads the acknowledgement, and may not settle. */
 	w.node[0].is_frozen = false;
 	sim_run(5000);
-	assert_int_equal(w.m.n_fenced, 1);
+	assert_in_range(w.m.n_fenced, 1, 2);
+	assert_int_equal(w.metrics.v[M_SUM_FENCED], 1);
 	assert_int_equal(w.node[0].flush->n_claims, 0);
 	assert_int_equal(w.metrics.v[M_SUM_DELIVERED], 1);
 	assert_all_delivered();
@@ -295,7 +296,8 @@ static void test_flush_upstream_down_a_day(void **state)
 	}
 	/* One summary of a client at a time, so what came later is not in it. */
 	assert_true(w.metrics.v[M_SUM_SEALED] <= 4 * FLUSH_SLOTS);
-	assert_int_equal(w.n_parts, w.metrics.v[M_SUM_SEALED]);
+	/* Now and then the leases are given back, and it begins with any of them again. */
+	assert_in_range(w.n_parts, 100, w.metrics.v[M_SUM_SEALED]);
 	assert_int_equal(mp_counted(), 0);
 	w.mood = MP_ACKS;
 	sim_run_by(3 * 900000, 1000);
