@@ -6,6 +6,7 @@
  *	NTH_ONLY=statweir	programs it acts in (all, without)
  *	NTH_PATH=/journal/	files only: the path of the descriptor contains this
  *	NTH_GATE=FILE		nothing happens, and nothing is counted, while FILE is missing
+ *	NTH_FIRED=FILE		is made when something has happened
  *	NTH_CLOCK=FILE		its 8 bytes are seconds added to the wall clock
  *
  * CALL:WHAT@N is the Nth call, @N+ all from there on, %N each Nth. WHAT is the name of an
@@ -86,7 +87,7 @@ struct rule {
 
 static struct rule rules[RULES_MAX];
 static unsigned n_rules;
-static const char *gate, *path_part;
+static const char *gate, *path_part, *fired;
 static const volatile int64_t *clock_shift; /* seconds */
 /* dlsym() and the parser call malloc() themselves. */
 static _Thread_local bool is_inside;
@@ -194,6 +195,7 @@ __attribute__((constructor)) static void start(void)
 		map_clock(getenv("NTH_CLOCK"));
 	gate = kept("NTH_GATE");
 	path_part = kept("NTH_PATH");
+	fired = kept("NTH_FIRED");
 	if (calls == NULL)
 		return;
 	if (strlen(calls) >= sizeof(text))
@@ -229,6 +231,14 @@ static bool is_our_file(int fd)
 	return strstr(path, path_part) != NULL;
 }
 
+static void note_fired(void)
+{
+	int fd = fired != NULL ? open(fired, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+	if (fd >= 0)
+		close(fd);
+}
+
 /* What shall become of this call: 0 nothing, 1 it is cut short, -1 it fails with errno. */
 static int fate(enum call call, int fd)
 {
@@ -247,6 +257,7 @@ static int fate(enum call call, int fd)
 		if (r->every > 0 ? hit % r->every != 0
 				 : hit != r->at && !(r->goes_on && hit > r->at))
 			continue;
+		note_fired();
 		if (r->sleep_ms > 0)
 			usleep((useconds_t)r->sleep_ms * 1000);
 		else if (r->is_short)
