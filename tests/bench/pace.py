@@ -64,6 +64,8 @@ async def wave(v, a):
         p99 = percentile([t for at, t in rec.policy if at >= 2], 99)
         v.note("%s: policy GET p99 idle" % name, idle * 1e3, "ms")
         v.note("%s: policy GET p99 in the wave" % name, p99 * 1e3, "ms")
+        if weir:
+            v.note("concurrency limit, median", statistics.median([x[1] for x in rec.limits]))
         if weir is None:
             v.at_least("straight: it collapses, policy GET p99", p99, 5, "s")
             continue

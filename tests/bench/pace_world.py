@@ -14,7 +14,6 @@ sys.path.insert(0, os.path.join(TOP, "tests/func"))
 from harness import ccm  # noqa: E402
 
 RATE = 300  # requests a second that the management point can serve
-POLICY = b"GET /SMS_MP/.sms_pol?ABC00001 HTTP/1.1\r\nHost: mp\r\n\r\n"
 
 
 def status_message(client):
@@ -145,11 +144,21 @@ class Record:
 
 
 async def probe(rec, port, stop, every=0.1):
+    proc = await asyncio.create_subprocess_exec(
+        sys.executable, os.path.join(TOP, "tests/bench/pace_probe.py"), str(port), str(every),
+        stdout=asyncio.subprocess.PIPE)
+    over = asyncio.create_task(stop.wait())
     while not stop.is_set():
-        at = rec.now()
-        result, took = await ask(port, POLICY, 30)
-        rec.policy.append((at, took if result and result[0] == 200 else 30.0))
-        await asyncio.sleep(max(0.0, every - took))
+        line = asyncio.create_task(proc.stdout.readline())
+        await asyncio.wait({line, over}, return_when=asyncio.FIRST_COMPLETED)
+        if not line.done() or not line.result():
+            line.cancel()
+            break
+        at, took = map(float, line.result().split())
+        rec.policy.append((at - rec.start, took))
+    over.cancel()
+    proc.kill()
+    await proc.wait()
 
 
 async def watch(rec, weir, stop):
