@@ -137,6 +137,7 @@ class Record:
 
     def __init__(self):
         self.start = time.monotonic()
+        self.late = []
         self.answers, self.refusals, self.arrivals, self.policy, self.limits = [], [], [], [], []
 
     def now(self):
@@ -173,6 +174,7 @@ async def watch(rec, weir, stop):
 async def deliver(rec, port, client, at, ladder=(1, 2, 4, 8), timeout=60):
     """One message until it is acknowledged: 503 waits as told, trouble climbs the ladder."""
     await asyncio.sleep(max(0.0, at - rec.now()))
+    rec.late.append(rec.now() - at)
     request = status_message(client)
     tries = 0
     while True:
