@@ -101,12 +101,10 @@ static void set_identity(struct worker *w)
 	uint64_t unique = 0;
 	uint16_t port;
 
-	if (c->machine_name[0] == '\0') {
-		gethostname(host, sizeof(host) - 1);
-		host[strcspn(host, ".")] = '\0';
-		for (char *p = host; *p != '\0'; p++)
-			*p = (char)toupper((unsigned char)*p);
-	}
+	gethostname(host, sizeof(host) - 1);
+	host[strcspn(host, ".")] = '\0';
+	for (char *p = host; *p != '\0'; p++)
+		*p = (char)toupper((unsigned char)*p);
 	snprintf(w->machine_name, sizeof(w->machine_name), "%s",
 		 c->machine_name[0] != '\0' ? c->machine_name : host);
 	snprintf(w->source_id, sizeof(w->source_id), "%s", c->identity);
@@ -115,7 +113,7 @@ static void set_identity(struct worker *w)
 	/* Host name and process ID are not unique among containers. */
 	if (getrandom(&unique, sizeof(unique), 0) < 0)
 		unique = (uint64_t)clock_mono_us();
-	snprintf(w->owner, sizeof(w->owner), "%.40s-%016" PRIx64, w->machine_name, unique);
+	snprintf(w->owner, sizeof(w->owner), "%.40s-%016" PRIx64, host, unique);
 	w->identity = (struct summary_identity){
 		.nonce = store_nonce(w->store),
 		.source_id = w->source_id,

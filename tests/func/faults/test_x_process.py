@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from harness import ccm, client, proxy
+from harness import ccm, client
 from harness.faults import ask, count, end_leases, forwarded, learn
 from harness.mp import ACK
-from harness.proxy import TOP, Statweir, until
+from harness.proxy import Statweir, until
 from load import Load, check
 
 DAY = 86400
@@ -100,50 +100,6 @@ def test_X26_no_descriptor_for_a_moment(calls, shim, weirs, redis, mp, tmp_path)
     get = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
     assert client.ask(p.port, get).status in (200, 502)
     assert client.ask(p.port, get).status == 200
-    check(load, mp, redis)
-
-
-def has_died(p):
-    """hiredis 0.14 asserts where it gets no memory for a callback, and so do we for a call."""
-    def answers():
-        try:
-            return p.get("/healthz")[0] == 200
-        except OSError:
-            return p.proc.poll() is not None
-
-    until("it answers, or has ended", answers)
-    return p.proc.poll() is not None
-
-
-MALLOC_STEPS = [1, 3, 8, 21, 55, 144, 233]
-
-
-@pytest.mark.parametrize("n", MALLOC_STEPS)
-def test_X25_memory_runs_out_once(n, shim, weirs, redis, mp, tmp_path, monkeypatch):
-    # The sanitizers have an allocator of their own: this needs a build without.
-    plain = [b for b in (proxy.binary(), os.path.join(TOP, "build/dev/statweir"))
-             if os.path.exists(b) and b"__asan_init" not in open(b, "rb").read()]
-    if not plain:
-        pytest.skip("make build/dev/statweir")
-    monkeypatch.setenv("STATWEIR_BIN", plain[0])
-    gate = tmp_path / "gate"
-    p = weirs(LD_PRELOAD=shim.replace("nth_call", "nth_malloc"), NTH_ONLY="statweir",
-              NTH_CALLS="malloc:fail@%d" % n, NTH_GATE=str(gate),
-              settings={"rollup.interval": "1s"})
-    load = Load(p.port, seed=25)
-    gate.touch()
-    load.send(30)
-    for _ in range(3):
-        try:
-            client.ask(p.port, b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
-        except (OSError, AssertionError):
-            pass
-    if has_died(p):
-        p.log.clear()
-        end_leases(redis)
-        p.again().ready()
-    load.retry()
-    until("settled", lambda: settled(p), 40)
     check(load, mp, redis)
 
 
