@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(TOP, "tests/func"))
 from harness import ccm  # noqa: E402
 
 RATE = 300  # requests a second that the management point can serve
+SERVERS = 9  # so many at once, each in 30 ms
 
 
 def status_message(client):
@@ -31,7 +32,8 @@ class Point:
             address = "127.0.0.1:%d" % s.getsockname()[1]
         self.proc = subprocess.Popen(
             [os.path.join(TOP, "build/dev/sample_mp"), "--listen", address, "--control",
-             "127.0.0.1:0", "--box", os.path.join(folder, "box"), "--max-rate", str(rate)],
+             "127.0.0.1:0", "--box", os.path.join(folder, "box"), "--max-rate", str(rate),
+             "--servers", str(SERVERS)],
             stdout=subprocess.PIPE, text=True)
         said = dict(self.proc.stdout.readline().split() for _ in range(2))
         self.port = int(said["listening"].rsplit(":", 1)[1])

@@ -43,11 +43,14 @@ enum mp_mode {
 	MP_MODES,
 };
 
+#define MP_SERVERS_MAX 64
+
 struct mp_options {
 	const char *listen, *control, *box, *log;
 	bool does_dispatch, has_ack_id;
 	unsigned drain;	   /* files moved per pass */
 	unsigned max_rate; /* requests per second, 0: no limit */
+	unsigned servers;  /* side by side; 0: 1 */
 };
 
 struct mp_box {
@@ -77,7 +80,8 @@ struct mp {
 	enum mp_mode mode;
 	int64_t mode_ms;
 	unsigned mode_kinds; /* bit mask of enum mp_kind */
-	int64_t next_free_us;
+	int64_t next_free_us[MP_SERVERS_MAX];
+	uint64_t n_served;
 	/* what has happened */
 	uint64_t taken[MP_KINDS], untaken, repeated, damaged, summarised;
 	int64_t slowest_policy_us, blocked_us;

@@ -70,22 +70,30 @@ static bool write_out(struct mp_conn *c)
 }
 
 /*
- * Service at a bounded rate: each request takes its turn, and the longer the queue the
- * more each one costs, so that a point pushed past its limit does less, not more.
+ * Service at a bounded rate, by one server or several side by side: each request takes its
+ * turn at the one that is free first, and the longer the queue the more each one costs, so
+ * that a point pushed past its limit does less, not more.
  */
 static int64_t service_delay_us(struct mp *mp, int64_t now)
 {
-	int64_t cost, queue;
+	unsigned servers = mp->opt.servers < MP_SERVERS_MAX ? mp->opt.servers : MP_SERVERS_MAX;
+	int64_t cost, queue, *free_us = &mp->next_free_us[0];
 
 	if (mp->opt.max_rate == 0)
 		return 0;
-	if (mp->next_free_us < now)
-		mp->next_free_us = now;
-	queue = mp->next_free_us - now;
-	cost = 1000000 / mp->opt.max_rate;
+	for (unsigned i = 1; i < servers; i++)
+		if (mp->next_free_us[i] < *free_us)
+			free_us = &mp->next_free_us[i];
+	if (*free_us < now)
+		*free_us = now;
+	queue = *free_us - now;
+	cost = (int64_t)1000000 * (servers > 0 ? servers : 1) / mp->opt.max_rate;
+	/* Half of it to one and a half: servers in step would make everybody wait for all. */
+	if (servers > 1)
+		cost = cost / 2 + (int64_t)(ccm_hash(7, mp->n_served++, 0) % (uint64_t)(cost + 1));
 	cost += (int64_t)((double)cost * (double)queue / 500000.0);
-	mp->next_free_us += cost;
-	return mp->next_free_us - now;
+	*free_us += cost;
+	return *free_us - now;
 }
 
 static void count_policy(struct mp *mp, int64_t delay_us)

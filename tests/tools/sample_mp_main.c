@@ -20,6 +20,7 @@
 static const char usage[] =
 	"usage: sample_mp [--listen ADDR:PORT] [--control ADDR:PORT] [--box DIR] [--log FILE]\n"
 	"                 [--dispatch] [--drain N] [--ack-with-id] [--max-rate N]\n"
+	"                 [--servers N]\n"
 	"\n"
 	"  --listen ADDR:PORT   serve here (default 127.0.0.1:0); \"listening ADDR:PORT\" is "
 	"printed\n"
@@ -31,7 +32,10 @@ static const char usage[] =
 	"  --drain N            files that a pass moves away at most (default 500)\n"
 	"  --log FILE           append one line per message\n"
 	"  --ack-with-id        write the message's ID into the acknowledgement\n"
-	"  --max-rate N         serve N requests per second, and fewer when pushed further\n";
+	"  --max-rate N         serve N requests per second, and fewer when pushed further\n"
+	"  --servers N          so many of them side by side, each taking N times as long (default "
+	"1,\n"
+	"                       at most 64)\n";
 
 enum {
 	OPT_LISTEN,
@@ -42,6 +46,7 @@ enum {
 	OPT_DRAIN,
 	OPT_ID,
 	OPT_RATE,
+	OPT_SERVERS,
 	OPT_HELP
 };
 
@@ -54,6 +59,7 @@ static const struct option options[] = {
 	{"drain", required_argument, NULL, OPT_DRAIN},
 	{"ack-with-id", no_argument, NULL, OPT_ID},
 	{"max-rate", required_argument, NULL, OPT_RATE},
+	{"servers", required_argument, NULL, OPT_SERVERS},
 	{"help", no_argument, NULL, OPT_HELP},
 	{NULL, 0, NULL, 0},
 };
@@ -99,6 +105,9 @@ static void read_options(struct mp_options *o, int argc, char **argv)
 			break;
 		case OPT_RATE:
 			o->max_rate = number(optarg);
+			break;
+		case OPT_SERVERS:
+			o->servers = number(optarg);
 			break;
 		default:
 			fputs(usage, opt == OPT_HELP ? stdout : stderr);
