@@ -1,6 +1,6 @@
 """make bench-throttle: what the throttle does for a management point that is overrun.
 
-A sample management point serves 300 requests a second, one after the other, and fewer when
+A sample management point serves 300 requests a second, nine at a time, and fewer when
 pushed further. Four runs: a wave of 20,000 messages (about 3 minutes), a slow-down (90 s),
 the return of 2,000 clients after an outage (2 minutes), and one client that sends as much
 as all others (5 minutes). Each prints what must hold with its figure, PASS or FAIL; one
