@@ -140,7 +140,7 @@ class Books:
 
 class Torture:
     def __init__(self, seed, settings=None, workers=1, messages=100, what=None,
-                 loses_tail=False):
+                 loses_tail=False, after_summary=AFTER_SUMMARY):
         self.random = random.Random(seed)
         self.seed = seed
         self.folder = tempfile.mkdtemp(prefix="sw-torture-", dir="/tmp")
@@ -150,6 +150,7 @@ class Torture:
         self.what = what or list(WHAT if workers == 1 else WHAT_WORKERS)
         self.books = Books()
         self.loses_tail = loses_tail
+        self.after_summary = after_summary
         self.done = collections.Counter()
         values = {"redis.server": "unix:" + self.redis.socket, "rollup.interval": "1s",
                   "redis.call_timeout": "1s", "global.drain": "1s", "global.workers": workers,
@@ -281,7 +282,7 @@ class Torture:
         absorbing(self.weir)
         load = Load(self.weir.port, seed=self.random.random(), timeout=5)
         before = self.aof()
-        if self.random.random() < AFTER_SUMMARY:
+        if self.random.random() < self.after_summary:
             load.send(self.messages - self.messages // 2)
             if self.loses_tail:
                 before = self.wait_and_look(self.random.random() * 4)
