@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/queue.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -228,6 +229,16 @@ static int send_command(struct link *l, struct slice command, link_reply_fn *rep
 		return -ENOMEM;
 	*c = (struct link_call){.l = l, .reply = reply, .arg = arg, .sent_ms = clock_mono_ms()};
 	if (redisAsyncFormattedCommand(l->ac, on_reply, c, command.p, command.n) != REDIS_OK) {
+		call_put(l, c);
+		return -ENOTCONN;
+	}
+	/*
+	 * Without memory hiredis 0.14 forgets the callback, sends the command, and ends the
+	 * process when the answer comes. Nothing was written yet: it never will be.
+	 */
+	if (l->ac->replies.tail == NULL || l->ac->replies.tail->privdata != c) {
+		shutdown(l->ac->c.fd, SHUT_RDWR);
+		l->state = LINK_GREETING;
 		call_put(l, c);
 		return -ENOTCONN;
 	}
