@@ -183,6 +183,7 @@ void journal_close(struct journal *j)
 	if (j == NULL)
 		return;
 	OBJ_CHECK(j, JOURNAL_MAGIC);
+	j->is_committed = true;
 	journal_work(j);
 	while (!journal_work_is_over(j)) {
 		if (!j->is_busy) /* out of memory: what is left was never reported as synced */
@@ -222,8 +223,10 @@ int journal_append(struct journal *j, const struct journal_record *r, uint64_t *
 void journal_commit(struct journal *j)
 {
 	OBJ_CHECK(j, JOURNAL_MAGIC);
-	if (j->fill.n > 0)
-		journal_work(j);
+	if (j->fill.n == 0)
+		return;
+	j->is_committed = true;
+	journal_work(j);
 }
 
 static bool has_seq(const struct journal_segment *s, uint64_t seq)

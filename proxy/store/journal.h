@@ -88,7 +88,11 @@ void journal_close(struct journal *j);
  */
 int journal_append(struct journal *j, const struct journal_record *r, uint64_t *seq) MUSTUSE;
 
-/* At the end of a turn: let the writer have what was appended, unless it is busy. */
+/*
+ * Let the writer have what was appended so far, once it is idle. What is appended while it is
+ * busy goes with it; what comes after that waits for the next commit: when to pay for a sync is
+ * the caller's to say.
+ */
 void journal_commit(struct journal *j);
 
 /*

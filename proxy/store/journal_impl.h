@@ -50,6 +50,7 @@ struct journal {
 	bool is_after_gap;	      /* of the next segment: JOURNAL_AFTER_GAP */
 
 	struct journal_buffer fill, out;
+	bool is_committed; /* fill is to be written as soon as the writer is idle */
 	uint64_t next_seq;
 	uint64_t settled; /* every record up to this one was synced or reported as failed */
 	/*

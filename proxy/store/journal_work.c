@@ -121,6 +121,7 @@ static void post_group(struct journal *j)
 		j->out = j->fill;
 		j->fill = swap;
 		j->fill.n = j->fill.done = 0;
+		j->is_committed = false;
 	}
 	j->job = (struct journal_job){.kind = JOB_WRITE, .fd = -1, .bytes = seg};
 	n = j->cur != NULL ? take_fitting(j, seg - j->cur->off) : 0;
@@ -175,7 +176,7 @@ static void post_drop(struct journal *j)
 void journal_work(struct journal *j)
 {
 	bool is_upkeep_due = is_spare_due(j) || j->dropping != NULL;
-	bool is_group_due = pending_bytes(j) > 0;
+	bool is_group_due = j->out.done < j->out.n || (j->is_committed && j->fill.n > 0);
 
 	if (j->is_busy)
 		return;

@@ -34,6 +34,26 @@ static void test_commit_while_writing_gathers_the_next_group(void **state)
 	rig_free(g);
 }
 
+/* A sync costs more than what it waits for: when to pay for one is not the writer's to say. */
+static void test_append_after_the_last_commit_waits_for_the_next(void **state)
+{
+	struct rig *g = rig_new();
+
+	(void)state;
+	rig_open(g);
+	assert_int_equal(rig_append(g), 0);
+	journal_commit(g->j);
+	assert_int_equal(rig_append(g), 0);
+	rig_run(g);
+	rig_tick(g, 1000);
+	assert_int_equal(g->reported, 1);
+	journal_commit(g->j);
+	assert_int_equal(rig_append(g), 0);
+	rig_run(g);
+	assert_int_equal(g->reported, 2);
+	rig_free(g);
+}
+
 static void test_append_without_commit_nothing_on_disk(void **state)
 {
 	struct rig *g = rig_new();
@@ -269,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_append_with_thread_synced_in_order),
 		cmocka_unit_test(test_commit_while_writing_gathers_the_next_group),
+		cmocka_unit_test(test_append_after_the_last_commit_waits_for_the_next),
 		cmocka_unit_test(test_append_without_commit_nothing_on_disk),
 		cmocka_unit_test(test_close_writes_what_is_buffered),
 		cmocka_unit_test(test_append_too_long_refused),
