@@ -164,7 +164,8 @@ static void write_config(struct embedded *e, const struct conf *conf)
 		 "auto-aof-rewrite-min-size 256mb\n"
 		 "maxmemory-policy noeviction\n"
 		 "set-max-intset-entries 4096\n"
-		 "zset-max-listpack-entries 16\n",
+		 "zset-max-listpack-entries 16\n"
+		 "latency-tracking no\n",
 		 conf->durability == DURABLE_REDIS ? "always" : "everysec");
 }
 

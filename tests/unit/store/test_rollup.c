@@ -111,6 +111,23 @@ static void test_absorb_times_last_is_never_before_first(void **state)
 	expect_claim("seal 1 9 5000 60", "X", "1 1300 1300 1 x80 [] []");
 }
 
+/* The function remembers whom it told of a second: not beyond a seal, nor the second. */
+static void test_absorb_times_last_told_again(void **state)
+{
+	(void)state;
+	number("absorb 3100 3000 60 1 X 1 R1");
+	number("absorb 3200 3000 60 1 X 2 R2");
+	number("lease p 60000");
+	expect_claim("seal 1 9 5000 60", "X", "1 3100 3100 2 xc0 [] []");
+	number("settle 1 X 1");
+	number("absorb 3900 3000 60 1 X 3 R1");
+	expect_claim("seal 1 9 5000 60", "X", "2 3900 3900 1 x80 [] []");
+	number("settle 1 X 2");
+	number("absorb 3950 3000 60 1 X 4 R1");
+	number("absorb 4050 4000 60 1 X 5 R2");
+	expect_claim("seal 1 9 5000 60", "X", "3 3950 4000 2 xc0 [] []");
+}
+
 static void test_absorb_rule_counters_in_redis(void **state)
 {
 	redisReply *r;
@@ -195,6 +212,7 @@ int main(void)
 		CASE(test_absorb_times_first_is_earliest_last_is_latest),
 		CASE(test_absorb_times_last_is_never_before_first),
 		CASE(test_absorb_rule_numbers_after_flushall),
+		CASE(test_absorb_times_last_told_again),
 		CASE(test_absorb_rule_counters_in_redis),
 		CASE(test_audit_random_steps_books_balance),
 		CASE(test_audit_finds_what_the_totals_do_not),
