@@ -8,7 +8,6 @@ import messages as M
 # requests/s first: the rest is per request, or of the latency
 COLUMNS = ("requests/s", "cpu us", "user us", "store us", "p50 ms", "p99 ms", "p99.9 ms", "MiB/s",
            "rss MiB")
-SEEDS_EACH = 2000000  # IDs that one burst may use
 LONG_S = 4  # thousands of connections: or else making them is all that is measured
 FIELDS = ("requests", "us", "p50", "p99", "p999", "errors", "status", "bytes", "bad")
 
@@ -25,9 +24,9 @@ class Seeds:
 
     def take(self):
         self.next += 1
-        if self.next * SEEDS_EACH >= 1 << 32:
+        if self.next * M.SEEDS_EACH >= 1 << 32:
             raise Failed("no message IDs are left: fewer rounds")
-        return self.next * SEEDS_EACH
+        return self.next * M.SEEDS_EACH
 
 
 def run_wrk(script, port, conns, seconds):

@@ -1,6 +1,8 @@
 """Messages for the load generator, as Lua scripts for wrk."""
 import zlib
 
+SEEDS_EACH = 2000000  # IDs that one burst may use
+
 BOUNDARY = b"aAbBcCdDv1234567890VxXyYzZ"
 STATUS = (
     '<Status SchemaVersion="1.0" CodePage="437" LocaleID="1033">'
@@ -99,8 +101,13 @@ def seeded(script, seed):
 
 
 def flood_script(path=b"/ccm_system/request", endpoint="StatusReceiver",
-                 kind="SWMtr_Status_Received_MeterRule", number=1073752731, clients=500, rules=500):
-    """Every request has an ID of its own; clients and rules take turns. Digits are UTF-16."""
+                 kind="SWMtr_Status_Received_MeterRule", number=1073752731, clients=500, rules=500,
+                 are_known=False):
+    """Every request has an ID of its own; clients and rules take turns. Digits are UTF-16.
+
+    Each burst has clients of its own, for a client reports each rule once; unless they are_known
+    from another burst.
+    """
     parts = [message("ABC%05d" % r, endpoint, kind, number) for r in range(rules)]
     lines = ["local pre, mid, post = {}, {}, {}"]
     for i, (a, b, c, n) in enumerate(parts, 1):
@@ -114,6 +121,7 @@ for i = 0, 65535 do
   hex[i] = s:sub(1,1) .. "\\0" .. s:sub(2,2) .. "\\0" .. s:sub(3,3) .. "\\0" .. s:sub(4,4) .. "\\0"
 end
 local n = SEED_BASE
+local others = %s
 local is_first = true
 request = function()
   -- wrk checks the first request with a parser that knows no CCM_POST; it is not sent.
@@ -121,9 +129,11 @@ request = function()
   n = n + 1
   local c = n %% %d
   local r = (math.floor(n / %d) + c) %% %d + 1
+  c = c + others
   return pre[r] .. hex[math.floor(n / 65536) %% 65536] .. hex[n %% 65536] .. mid[r] ..
     hex[math.floor(c / 65536)] .. hex[c %% 65536] .. post[r]
-end""" % (clients, clients, rules))
+end""" % ("0" if are_known else "math.floor(SEED_BASE / %d) * %d" % (SEEDS_EACH, clients), clients,
+        clients, rules))
     return "\n".join(lines) + DONE
 
 

@@ -64,7 +64,8 @@ def all_scenarios():
         s = Scenario("absorb-%d" % n, "absorb a 10907, %d connection%s" %
                      (n, "" if n == 1 else "s"), flood, names, n, "%d" % n if n > 64 else "",
                      is_flood=True)
-        s.scripts["statweir, 100,000 clients"] = M.flood_script(clients=MANY_CLIENTS)
+        s.scripts["statweir, 100,000 clients"] = M.flood_script(clients=MANY_CLIENTS,
+                                                                are_known=True)
         out.append(s)
     return out
 
