@@ -275,19 +275,25 @@ def plot(name, recs, path):
                 xs = range(0, max(s) + 1)
                 ax.step(xs, [s.get(x, 0) for x in xs], where="post", label=label, color=color)
         if rec.limits:
-            ax.plot([t for t, _, _, _ in rec.limits], [h for _, _, _, h in rec.limits], ":",
-                    color="tab:blue", label="held now")
+            at = [t for t, _, _, _ in rec.limits]
+            ax.plot(at, [h for _, _, _, h in rec.limits], ":", color="tab:blue", label="held now")
+            ax.step(at, [c for _, c, _, _ in rec.limits], where="post", color="tab:purple",
+                    linewidth=1, label="limit, under way")
+            # None is a rate beyond what anyone asks for.
+            ax.step(at, [r if 0 < r < 1000 else float("nan") for _, _, r, _ in rec.limits],
+                    where="post", color="tab:brown", linewidth=1, label="limit, messages/s")
         ax.set_yscale("symlog", linthresh=10)
         ax.set_ylabel("messages/s")
         ax.set_xlabel("seconds")
-        ax.set_title("%s: %s" % (name, title))
+        ax.set_title("%s: %s" % (name, title), pad=24)
         if rec.policy:
             right = ax.twinx()
             right.plot([t for t, _ in rec.policy], [x * 1e3 for _, x in rec.policy], ".",
-                       color="tab:orange", markersize=3, label="policy GET, ms")
+                       color="tab:orange", markersize=3)
             right.set_yscale("log")
-            right.set_ylabel("policy GET, ms")
-            right.legend(loc="upper right", fontsize=7)
-        ax.legend(loc="upper left", fontsize=7)
+            right.set_ylim(10, 60000)  # up to where one is given up: runs compare at a glance
+            right.set_ylabel("policy GET, ms (dots)", color="tab:orange")
+        ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncol=7, fontsize=7, frameon=False,
+                  columnspacing=1.0, borderaxespad=0.3)
     fig.tight_layout()
     fig.savefig(path, dpi=90)
