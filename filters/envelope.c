@@ -89,7 +89,7 @@ static enum doubt read_hook(struct reading *r)
 	if (slice_ieq(name, SLICE("encrypt")))
 		return DOUBT_HOOK_ENCRYPT;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (!text16_eq(text16_local(r->scan.name), known[i].element) ||
+		if (!text16_eq(r->scan.local, known[i].element) ||
 		    !slice_ieq(name, slice_str(known[i].name)))
 			continue;
 		if (known[i].effect == HOOK_NONE)
@@ -104,7 +104,7 @@ static enum doubt read_hook(struct reading *r)
 
 static enum doubt root(struct reading *r)
 {
-	if (!text16_eq(text16_local(r->scan.name), "Msg"))
+	if (!text16_eq(r->scan.local, "Msg"))
 		return DOUBT_ENVELOPE_ROOT;
 	if (!scan_attr_text(&r->scan, "SchemaVersion", r->scratch, &r->e->schema_version) ||
 	    !scan_attr_text(&r->scan, "ReplyCompression", r->scratch, &r->e->reply_compression))
@@ -114,7 +114,7 @@ static enum doubt root(struct reading *r)
 
 static enum doubt child(struct reading *r)
 {
-	r->now = element_of(text16_local(r->scan.name));
+	r->now = element_of(r->scan.local);
 	if (r->now == EL_ATTACHMENT)
 		return DOUBT_ATTACHMENT;
 	if (r->now == EL_OTHER)
@@ -224,7 +224,7 @@ static enum doubt read_all(struct reading *r)
 enum doubt envelope_read(const struct status_filter *f, struct slice bytes, struct arena *scratch,
 			 struct envelope *e)
 {
-	struct reading r;
+	NOT_CLEARED struct reading r;
 	enum doubt doubt;
 
 	*e = (struct envelope){0};

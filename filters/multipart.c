@@ -1,23 +1,40 @@
 #include "filters/multipart.h"
 
-static bool is_token_char(char c)
+enum {
+	C_TOKEN = 1,
+	C_BOUNDARY = 2
+};
+#define T C_TOKEN
+#define B C_BOUNDARY
+#define X (C_TOKEN | C_BOUNDARY)
+/* tokens of RFC 2045, bchars of RFC 2046 */
+static const uint8_t classes[128] = {
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 00 */
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* 10 */
+	B, T, 0, T, T, T, T, X, B, B, T, X, B, X, X, B, /* 20: " */
+	X, X, X, X, X, X, X, X, X, X, B, 0, 0, B, 0, B, /* 30: ; < > */
+	0, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, /* 40: @ */
+	X, X, X, X, X, X, X, X, X, X, X, 0, 0, 0, T, X, /* 50: [ \ ] */
+	T, X, X, X, X, X, X, X, X, X, X, X, X, X, X, X, /* 60 */
+	X, X, X, X, X, X, X, X, X, X, X, T, T, T, T, 0, /* 70 */
+};
+#undef T
+#undef B
+#undef X
+
+static inline bool is_of(unsigned class, char c)
 {
-	return c > 0x20 && c < 0x7f && memchr("()<>@,;:\\\"/[]?=", c, 15) == NULL;
+	return (unsigned char)c < 128 && (classes[(unsigned char)c] & class);
 }
 
-/* bchars of RFC 2046: a space may stand inside a quoted one, but not at its end. */
+/* A space may stand inside a quoted boundary, but not at its end. */
 static bool is_boundary(struct slice b)
 {
 	if (b.n == 0 || b.n > MULTIPART_BOUNDARY || b.p[b.n - 1] == ' ')
 		return false;
-	for (size_t i = 0; i < b.n; i++) {
-		char c = b.p[i];
-		bool is_alnum =
-			(c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-
-		if (!is_alnum && memchr("'()+_,-./:=? ", c, 13) == NULL)
+	for (size_t i = 0; i < b.n; i++)
+		if (!is_of(C_BOUNDARY, b.p[i]))
 			return false;
-	}
 	return true;
 }
 
@@ -35,7 +52,7 @@ static bool read_value(struct slice *rest, struct slice *value)
 		*rest = slice_drop(*rest, value->n + 2);
 		return memchr(value->p, '\\', value->n) == NULL;
 	}
-	while (n < rest->n && is_token_char(rest->p[n]))
+	while (n < rest->n && is_of(C_TOKEN, rest->p[n]))
 		n++;
 	*value = slice_make(rest->p, n);
 	*rest = slice_drop(*rest, n);
@@ -57,7 +74,7 @@ bool multipart_boundary(struct slice content_type, struct slice *boundary)
 		if (rest.p[0] != ';')
 			return false;
 		rest = slice_trim(slice_drop(rest, 1));
-		while (n < rest.n && is_token_char(rest.p[n]))
+		while (n < rest.n && is_of(C_TOKEN, rest.p[n]))
 			n++;
 		name = slice_make(rest.p, n);
 		rest = slice_drop(rest, n);
@@ -122,7 +139,7 @@ static enum doubt skip_head(struct slice *part)
 			return DOUBT_NONE;
 		}
 		/* A name, a colon; folding is as unwelcome here as in HTTP. */
-		if (!is_token_char(part->p[0]) || memchr(part->p, ':', n) == NULL ||
+		if (!is_of(C_TOKEN, part->p[0]) || memchr(part->p, ':', n) == NULL ||
 		    memchr(part->p, '\0', n) != NULL || memchr(part->p, '\r', n) != NULL)
 			return DOUBT_PART_HEAD;
 		*part = slice_drop(*part, n + 2);

@@ -54,29 +54,33 @@ bool gather_end(struct gather *g, struct arena *scratch, struct slice *out)
 	return !g->is_full && keep(slice_make(g->buf, g->n), scratch, out);
 }
 
-bool scan_attr_buf(const struct scan *s, const char *name, char *buf, struct slice *out)
+/* The value into buf, of SCAN_TEXT_MAX bytes. */
+static bool decode(const struct scan_attr *a, char *buf, struct slice *out)
 {
-	const struct scan_attr *a = scan_attr(s, name);
 	size_t n = 0;
 
-	*out = slice_make(buf, 0);
-	if (a == NULL)
-		return true;
 	if (!text16_decode(a->value, false, buf, &n, SCAN_TEXT_MAX))
 		return false;
 	*out = trim(slice_make(buf, n));
 	return true;
 }
 
+bool scan_attr_buf(const struct scan *s, const char *name, char *buf, struct slice *out)
+{
+	const struct scan_attr *a = scan_attr(s, name);
+
+	*out = slice_make(buf, 0);
+	return a == NULL || decode(a, buf, out);
+}
+
 bool scan_attr_text(const struct scan *s, const char *name, struct arena *scratch,
 		    struct slice *out)
 {
-	char buf[SCAN_TEXT_MAX];
+	NOT_CLEARED char buf[SCAN_TEXT_MAX];
+	const struct scan_attr *a = scan_attr(s, name);
 	struct slice text;
 
-	if (scan_attr(s, name) == NULL)
-		return true;
-	return scan_attr_buf(s, name, buf, &text) && keep(text, scratch, out);
+	return a == NULL || (decode(a, buf, &text) && keep(text, scratch, out));
 }
 
 bool utf16_body(struct slice *bytes)

@@ -237,7 +237,7 @@ static enum doubt judge(const struct status_filter *f, const struct one *o)
 
 static enum doubt begin_status(struct reading *r)
 {
-	if (!text16_eq(text16_local(r->scan.name), "Status"))
+	if (!text16_eq(r->scan.local, "Status"))
 		return DOUBT_STATUS_ROOT;
 	r->now = (struct one){.rule_rank = STATUS_MAX_NAMES};
 	r->n_status++;
@@ -292,7 +292,7 @@ static enum doubt skip_value(struct reading *r)
 
 static enum doubt on_start(struct reading *r)
 {
-	struct text16 name = text16_local(r->scan.name);
+	struct text16 name = r->scan.local;
 
 	if (r->text.is_on)
 		return DOUBT_STATUS_XML; /* markup inside a value that we use */
@@ -378,7 +378,7 @@ static enum doubt name_rule(struct reading *r, struct slice text, struct slice *
 enum doubt status_read(const struct status_filter *f, struct slice text, struct arena *scratch,
 		       struct status *out)
 {
-	struct reading r;
+	NOT_CLEARED struct reading r;
 	enum doubt doubt;
 
 	*out = (struct status){0};

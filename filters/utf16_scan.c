@@ -102,13 +102,12 @@ static inline const unsigned char *skip_plain(const unsigned char *p, const unsi
 	return p;
 }
 
-/* Past units that may stand in a name. */
+/* Past units that may stand in a name, but for ':'. */
 static inline const unsigned char *skip_name(const unsigned char *p, const unsigned char *end)
 {
 	while (end - p >= 16) {
 		units8 v = load8(p);
-		/* '0' to '9' and ':' follow each other. */
-		units8 is_name = (units8)(((v | 0x20) - 'a' < 26) | (v - '0' < 11) | (v == '_') |
+		units8 is_name = (units8)(((v | 0x20) - 'a' < 26) | (v - '0' < 10) | (v == '_') |
 					  (v == '-') | (v == '.'));
 		unsigned n = first_of(~is_name);
 
@@ -116,12 +115,12 @@ static inline const unsigned char *skip_name(const unsigned char *p, const unsig
 		if (n < 8)
 			return p;
 	}
-	while (p < end && (class_of(unit(p)) & U_NAME))
+	while (p < end && (class_of(unit(p)) & U_NAME) && unit(p) != ':')
 		p += 2;
 	return p;
 }
 
-static bool skip_space(struct scan *s)
+static inline bool skip_space(struct scan *s)
 {
 	const unsigned char *from = s->p;
 
@@ -130,14 +129,21 @@ static bool skip_space(struct scan *s)
 	return s->p > from;
 }
 
-static bool read_name(struct scan *s, struct text16 *name)
+/* local: what is behind the first colon, the whole name if there is none. */
+static bool read_name(struct scan *s, struct text16 *name, struct text16 *local)
 {
-	const unsigned char *from = s->p;
+	const unsigned char *from = s->p, *behind = s->p;
 
 	if (s->p >= s->end || !(class_of(unit(s->p)) & U_NAME_START))
 		return false;
 	s->p = skip_name(s->p, s->end);
+	if (peek(s) == ':') {
+		behind = s->p + 2;
+		while (skip_unit(s, ':'))
+			s->p = skip_name(s->p, s->end);
+	}
 	*name = (struct text16){from, (size_t)(s->p - from) / 2};
+	*local = (struct text16){behind, (size_t)(s->p - behind) / 2};
 	return name->n <= SCAN_NAME;
 }
 
@@ -241,8 +247,9 @@ static bool same_text(struct text16 a, struct text16 b)
 static enum scan_event read_attr(struct scan *s)
 {
 	struct scan_attr *a = &s->attrs[s->n_attrs];
+	struct text16 local;
 
-	if (s->n_attrs == SCAN_ATTRS || !read_name(s, &a->name))
+	if (s->n_attrs == SCAN_ATTRS || !read_name(s, &a->name, &local))
 		return SCAN_BAD;
 	for (unsigned i = 0; i < s->n_attrs; i++)
 		if (same_text(s->attrs[i].name, a->name))
@@ -260,7 +267,7 @@ static enum scan_event read_start(struct scan *s)
 {
 	enum scan_event rc;
 
-	if (s->depth == SCAN_DEPTH || !read_name(s, &s->name))
+	if (s->depth == SCAN_DEPTH || !read_name(s, &s->name, &s->local))
 		return SCAN_BAD;
 	if (s->depth == 0 && s->n_roots++ > 0 && !s->may_have_roots)
 		return SCAN_BAD;
@@ -344,9 +351,9 @@ static bool read_declaration(struct scan *s)
 /* Behind '<?'. */
 static bool read_instruction(struct scan *s, bool is_first)
 {
-	struct text16 target, rest;
+	struct text16 target, local, rest;
 
-	if (!read_name(s, &target))
+	if (!read_name(s, &target, &local))
 		return false;
 	if (text16_ieq(target, SLICE("xml")))
 		return is_first && text16_eq(target, "xml") && (class_of(peek(s)) & U_SPACE) &&
@@ -381,7 +388,7 @@ void scan_init(struct scan *s, struct slice bytes, bool many_roots)
 	s->depth = s->n_roots = s->n_attrs = 0;
 	s->is_empty_element = s->has_begun = s->is_raw = false;
 	s->may_have_roots = many_roots;
-	s->name = s->text = (struct text16){s->p, 0};
+	s->name = s->local = s->text = (struct text16){s->p, 0};
 }
 
 /* Between the roots only white space may stand. */

@@ -43,6 +43,7 @@ struct scan {
 	struct text16 open[SCAN_DEPTH];
 	/* of the last event */
 	struct text16 name, text;
+	struct text16 local; /* of a SCAN_START: the name behind its colon, if there is one */
 	bool is_raw;
 	unsigned n_attrs;
 	struct scan_attr attrs[SCAN_ATTRS];
@@ -66,8 +67,6 @@ bool text16_ieq(struct text16 t, struct slice ascii);
  * that is malformed or not built in.
  */
 size_t text16_reference(const unsigned char *p, const unsigned char *end, uint32_t *out);
-/* The local part of a name: behind its colon, if there is one. */
-struct text16 text16_local(struct text16 name);
 
 /*
  * Append t as UTF-8 to out[*n, room), with references resolved unless is_raw. t must
@@ -78,8 +77,10 @@ bool text16_decode(struct text16 t, bool is_raw, char *out, size_t *n, size_t ro
 /* The attribute of that name, or NULL. */
 static inline const struct scan_attr *scan_attr(const struct scan *s, const char *name)
 {
+	size_t n = strlen(name);
+
 	for (unsigned i = 0; i < s->n_attrs; i++)
-		if (text16_eq(s->attrs[i].name, name))
+		if (s->attrs[i].name.n == n && text16_same(s->attrs[i].name, name))
 			return &s->attrs[i];
 	return NULL;
 }

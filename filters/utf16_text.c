@@ -69,9 +69,29 @@ size_t text16_reference(const unsigned char *p, const unsigned char *end, uint32
 	return n == 0 ? 0 : n + 2;
 }
 
+/* Four units at p, and the four characters at ascii. */
+static inline bool same4(const unsigned char *p, const char *ascii)
+{
+	uint64_t differ;
+	marks4 c;
+	units4 v;
+
+	memcpy(&c, ascii, sizeof(c));
+	v = load4(p) ^ __builtin_convertvector(c, units4);
+	memcpy(&differ, &v, sizeof(differ));
+	return differ == 0;
+}
+
 bool text16_same(struct text16 t, const char *ascii)
 {
-	for (size_t i = 0; i < t.n; i++)
+	size_t i = 0;
+
+	for (; i + 4 <= t.n; i += 4)
+		if (!same4(t.p + 2 * i, ascii + i))
+			return false;
+	if (t.n >= 4) /* once more the last four, some of them again */
+		return same4(t.p + 2 * t.n - 8, ascii + t.n - 4);
+	for (; i < t.n; i++)
 		if (unit(t.p + 2 * i) != (unsigned char)ascii[i])
 			return false;
 	return true;
@@ -88,15 +108,6 @@ bool text16_ieq(struct text16 t, struct slice ascii)
 			return false;
 	}
 	return true;
-}
-
-struct text16 text16_local(struct text16 name)
-{
-	/* Names are ASCII: a colon's byte is nothing else's upper half. */
-	const unsigned char *colon = memchr(name.p, ':', name.n * 2);
-	size_t skip = colon == NULL ? 0 : (size_t)(colon - name.p) / 2 + 1;
-
-	return (struct text16){name.p + 2 * skip, name.n - skip};
 }
 
 static bool put_utf8(uint32_t c, char *out, size_t *n, size_t room)
@@ -118,26 +129,42 @@ static bool put_utf8(uint32_t c, char *out, size_t *n, size_t room)
 	return true;
 }
 
+/* The units from p on that are ASCII and no '&', as bytes to out; how many. */
+static size_t copy_plain(const unsigned char *p, const unsigned char *end, char *out, size_t room)
+{
+	size_t done = 0;
+
+	while (end - p >= 16 && room - done >= 8) {
+		units8 v = load8(p);
+		marks8 bytes = __builtin_convertvector(v, marks8);
+		unsigned n = first_of((units8)((v > 0x7f) | (v == '&')));
+
+		memcpy(out + done, &bytes, sizeof(bytes));
+		done += n;
+		p += (size_t)2 * n;
+		if (n < 8)
+			return done;
+	}
+	if (end - p >= 8 && room - done >= 4) {
+		units4 v = load4(p);
+		marks4 bytes = __builtin_convertvector(v, marks4);
+
+		memcpy(out + done, &bytes, sizeof(bytes));
+		done += first_of4((units4)((v > 0x7f) | (v == '&')));
+	}
+	return done;
+}
+
 bool text16_decode(struct text16 t, bool is_raw, char *out, size_t *n, size_t room)
 {
 	const unsigned char *p = t.p, *end = t.p + 2 * t.n;
 
 	while (p < end) {
+		size_t units = copy_plain(p, end, out + *n, room - *n);
 		uint32_t c;
-		size_t units = 1;
 
-		/* Mostly ASCII: each unit becomes a byte. */
-		while (end - p >= 16 && room - *n >= 8) {
-			units8 v = load8(p);
-			marks8 bytes = __builtin_convertvector(v, marks8);
-
-			units = first_of((units8)((v > 0x7f) | (v == '&')));
-			memcpy(out + *n, &bytes, sizeof(bytes));
-			*n += units;
-			p += 2 * units;
-			if (units < 8)
-				break;
-		}
+		*n += units;
+		p += 2 * units;
 		if (p == end)
 			break;
 		c = unit(p);

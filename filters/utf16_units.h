@@ -25,6 +25,18 @@ static inline units8 load8(const unsigned char *p)
 	return v;
 }
 
+/* The same with four. */
+typedef uint16_t units4 __attribute__((vector_size(8)));
+typedef uint8_t marks4 __attribute__((vector_size(4)));
+
+static inline units4 load4(const unsigned char *p)
+{
+	units4 v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
 static inline unsigned first_of(units8 hits)
 {
 	marks8 marks = __builtin_convertvector(hits, marks8);
@@ -35,6 +47,14 @@ static inline unsigned first_of(units8 hits)
 #error "units are compared as they lie in memory: little-endian machines only"
 #endif
 	return bits == 0 ? 8 : (unsigned)__builtin_ctzll(bits) / 8;
+}
+
+static inline unsigned first_of4(units4 hits)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &hits, sizeof(bits));
+	return bits == 0 ? 4 : (unsigned)__builtin_ctzll(bits) / 16;
 }
 
 #endif

@@ -7,6 +7,11 @@
 
 #define MUSTUSE		  __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
+/*
+ * A local buffer that is filled before it is read: the compiler is told to clear all others
+ * (-ftrivial-auto-var-init), which for kilobytes and each message would show.
+ */
+#define NOT_CLEARED __attribute__((uninitialized))
 
 /* Print the failed expression with its place on stderr and abort. */
 _Noreturn void check_failed(const char *expr, const char *file, int line);

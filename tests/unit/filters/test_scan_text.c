@@ -14,6 +14,11 @@ static struct text16 wide_of(struct try_bytes *b, const char *utf8)
 	return (struct text16){(const unsigned char *)b->p, b->n / 2};
 }
 
+static struct text16 wide_of_n(struct try_bytes *b, const char *ascii, size_t n)
+{
+	return (struct text16){wide_of(b, ascii).p, n};
+}
+
 static void test_text16_decode_room_at_its_limit(void **state)
 {
 	static const struct reading cases[] = {
@@ -88,16 +93,54 @@ static void test_text16_eq_exact(void **state)
 	try_bytes_fini(&b);
 }
 
-static void test_text16_local_behind_the_first_colon(void **state)
+static void test_scan_local_behind_the_first_colon(void **state)
 {
+	static const struct {
+		const char *text, *name, *local;
+	} cases[] = {
+		{"<Msg/>", "Msg", "Msg"},
+		{"<m:Msg x:a='1'/>", "m:Msg", "Msg"},
+		{"<m: a='1'/>", "m:", ""},
+		{"<:m></:m>", ":m", "m"},
+		{"<a:b:c>........</a:b:c>", "a:b:c", "b:c"},
+		{"<abcdefgh:ijklmnopqrst y='1'/>", "abcdefgh:ijklmnopqrst", "ijklmnopqrst"},
+		{"<abcdefghijkl::/>", "abcdefghijkl::", ":"},
+	};
 	struct try_bytes b;
+	struct scan s;
 
 	(void)state;
 	try_bytes_init(&b);
-	assert_true(text16_eq(text16_local(wide_of(&b, "Msg")), "Msg"));
-	assert_true(text16_eq(text16_local(wide_of(&b, "m:Msg")), "Msg"));
-	assert_true(text16_eq(text16_local(wide_of(&b, "m:")), ""));
-	assert_true(text16_eq(text16_local(wide_of(&b, "a:b:c")), "b:c"));
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		(void)wide_of(&b, cases[i].text);
+		scan_init(&s, try_slice(&b), false);
+		assert_int_equal(scan_next(&s), SCAN_START);
+		assert_true(text16_eq(s.name, cases[i].name));
+		assert_true(text16_eq(s.local, cases[i].local));
+	}
+	try_bytes_fini(&b);
+}
+
+/* Any length, and one character off at any place. */
+static void test_text16_eq_each_length_and_place(void **state)
+{
+	static const char *const text = "abcdefghijklmnopqrstuvwxyz";
+	char part[32];
+	struct try_bytes b;
+	struct text16 t;
+
+	(void)state;
+	try_bytes_init(&b);
+	for (size_t n = 1; n <= strlen(text); n++) {
+		t = wide_of_n(&b, text, n);
+		snprintf(part, sizeof(part), "%.*s", (int)n, text);
+		assert_true(text16_eq(t, part));
+		for (size_t i = 0; i < n; i++) {
+			part[i]++;
+			assert_false(text16_eq(t, part));
+			part[i]--;
+		}
+	}
 	try_bytes_fini(&b);
 }
 
@@ -291,7 +334,8 @@ int main(void)
 		cmocka_unit_test(test_text16_decode_room_at_its_limit),
 		cmocka_unit_test(test_text16_decode_appends),
 		cmocka_unit_test(test_text16_eq_exact),
-		cmocka_unit_test(test_text16_local_behind_the_first_colon),
+		cmocka_unit_test(test_scan_local_behind_the_first_colon),
+		cmocka_unit_test(test_text16_eq_each_length_and_place),
 		cmocka_unit_test(test_scan_attr_by_whole_name),
 		cmocka_unit_test(test_gather_pieces_joined_and_trimmed),
 		cmocka_unit_test(test_gather_size_at_its_limit),
