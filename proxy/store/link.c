@@ -6,11 +6,10 @@
 #include "proxy/base/metrics.h"
 #include "proxy/store/embedded.h"
 #include "proxy/store/resp.h"
+#include "proxy/store/wire.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <fcntl.h>
-#include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,148 +37,29 @@ enum link_state {
 
 struct link_call {
 	TAILQ_ENTRY(link_call) entry;
-	struct link *l;
 	link_reply_fn *reply;
 	void *arg;
 	int64_t sent_ms;
 };
 TAILQ_HEAD(link_calls, link_call);
 
-/*
- * Between one hiredis context and libevent. hiredis frees it with the context, which may
- * be later than the link forgets the context.
- */
-struct adapter {
-	redisAsyncContext *ac;
-	struct event *on_read, *on_write;
-	bool is_reading;
-	bool is_write_asked;
-	bool must_wait; /* for the socket to take bytes: it was full, or is connecting */
-};
-
 struct link {
 	unsigned magic;
-	struct event_base *base;
 	const struct conf *conf;
 	struct link_env env;
 	char host[256]; /* or the socket's path */
 	uint16_t port;	/* 0: Unix socket */
 	enum link_state state;
-	redisAsyncContext *ac; /* NULL in LINK_WAITING */
+	struct wire wire; /* closed in LINK_WAITING */
 	struct link_calls calls, spare;
-	unsigned n_spare, n_greetings;
+	unsigned n_spare;
 	int64_t began_ms; /* to connect */
 	int64_t up_ms;	  /* 0: this connection was never up */
 	int64_t next_try_ms, backoff_ms;
 	bool is_closing;
-	char must_drop[160]; /* found where hiredis forbids to free: the next tick does it */
+	bool is_answering; /* a callback runs: others have to wait for its end */
 	struct log_limit log_down;
 };
-
-/* --- hiredis and libevent ----------------------------------------------------------- */
-
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-	struct adapter *a = arg;
-
-	(void)fd;
-	(void)what;
-	clock_touch();
-	FAILPOINT("link_read");
-	redisAsyncHandleRead(a->ac); /* may free a */
-}
-
-static void on_writable(evutil_socket_t fd, short what, void *arg)
-{
-	struct adapter *a = arg;
-
-	(void)fd;
-	(void)what;
-	clock_touch();
-	a->is_write_asked = false;
-	/* Whoever asks again from inside has met a full socket. */
-	a->must_wait = true;
-	redisAsyncHandleWrite(a->ac); /* may free a */
-}
-
-static void adapter_add_read(void *arg)
-{
-	struct adapter *a = arg;
-
-	if (!a->is_reading)
-		a->is_reading = event_add(a->on_read, NULL) == 0;
-}
-
-static void adapter_del_read(void *arg)
-{
-	struct adapter *a = arg;
-
-	if (a->is_reading)
-		event_del(a->on_read);
-	a->is_reading = false;
-}
-
-/*
- * The first write of a turn needs no poll: it is made active as it is, runs in the next
- * turn with all commands of this one, and epoll is told only about a full socket.
- */
-static void adapter_add_write(void *arg)
-{
-	struct adapter *a = arg;
-
-	if (a->is_write_asked)
-		return;
-	a->is_write_asked = true;
-	if (a->must_wait)
-		event_add(a->on_write, NULL);
-	else
-		event_active(a->on_write, EV_WRITE, 0);
-}
-
-/* hiredis says so after everything is written. */
-static void adapter_del_write(void *arg)
-{
-	struct adapter *a = arg;
-
-	a->must_wait = false;
-	a->is_write_asked = false;
-	event_del(a->on_write);
-}
-
-static void adapter_cleanup(void *arg)
-{
-	struct adapter *a = arg;
-
-	event_free(a->on_read);
-	event_free(a->on_write);
-	free(a);
-}
-
-static int adapter_attach(redisAsyncContext *ac, struct event_base *base)
-{
-	struct adapter *a = calloc(1, sizeof(*a));
-
-	if (a == NULL)
-		return -ENOMEM;
-	a->ac = ac;
-	a->must_wait = true;
-	a->on_read = event_new(base, ac->c.fd, EV_READ | EV_PERSIST, on_readable, a);
-	a->on_write = event_new(base, ac->c.fd, EV_WRITE, on_writable, a);
-	if (a->on_read == NULL || a->on_write == NULL)
-		goto fail;
-	ac->ev.data = a;
-	ac->ev.addRead = adapter_add_read;
-	ac->ev.delRead = adapter_del_read;
-	ac->ev.addWrite = adapter_add_write;
-	ac->ev.delWrite = adapter_del_write;
-	ac->ev.cleanup = adapter_cleanup;
-	return 0;
-fail:
-	if (a->on_read != NULL)
-		event_free(a->on_read);
-	free(a);
-	return -ENOMEM;
-}
 
 /* --- calls -------------------------------------------------------------------------- */
 
@@ -205,20 +85,22 @@ static void call_put(struct link *l, struct link_call *c)
 	l->n_spare++;
 }
 
-static void on_reply(redisAsyncContext *ac, void *reply, void *arg)
+static void answer(struct link *l, struct link_call *c, const redisReply *reply)
 {
-	struct link_call *c = arg;
-	struct link *l = c->l;
 	link_reply_fn *fn = c->reply;
-	void *fn_arg = c->arg;
+	void *arg = c->arg;
 
-	OBJ_CHECK(l, LINK_MAGIC);
-	/* Lost: nothing may be sent on it any more, also not by what is answered now. */
-	if (reply == NULL && l->ac == ac && l->state == LINK_UP)
-		l->state = LINK_GREETING;
 	TAILQ_REMOVE(&l->calls, c, entry);
 	call_put(l, c);
-	fn(fn_arg, reply);
+	fn(arg, reply);
+}
+
+/* Nothing can be sent any more, also not by what is answered now. */
+static void answer_lost(struct link *l)
+{
+	CHECK(l->state == LINK_WAITING);
+	while (!TAILQ_EMPTY(&l->calls))
+		answer(l, TAILQ_FIRST(&l->calls), NULL);
 }
 
 static int send_command(struct link *l, struct slice command, link_reply_fn *reply, void *arg)
@@ -227,20 +109,10 @@ static int send_command(struct link *l, struct slice command, link_reply_fn *rep
 
 	if (c == NULL)
 		return -ENOMEM;
-	*c = (struct link_call){.l = l, .reply = reply, .arg = arg, .sent_ms = clock_mono_ms()};
-	if (redisAsyncFormattedCommand(l->ac, on_reply, c, command.p, command.n) != REDIS_OK) {
+	*c = (struct link_call){.reply = reply, .arg = arg, .sent_ms = clock_mono_ms()};
+	if (wire_put(&l->wire, command) < 0) {
 		call_put(l, c);
-		return -ENOTCONN;
-	}
-	/*
-	 * Without memory hiredis 0.14 forgets the callback, sends the command, and ends the
-	 * process when the answer comes. Nothing was written yet: it never will be.
-	 */
-	if (l->ac->replies.tail == NULL || l->ac->replies.tail->privdata != c) {
-		shutdown(l->ac->c.fd, SHUT_RDWR);
-		l->state = LINK_GREETING;
-		call_put(l, c);
-		return -ENOTCONN;
+		return -ENOMEM;
 	}
 	TAILQ_INSERT_TAIL(&l->calls, c, entry);
 	return 0;
@@ -260,15 +132,12 @@ bool link_is_up(const struct link *l)
 
 /* --- life --------------------------------------------------------------------------- */
 
-/* The context is gone or going: wait, then try again. */
+/* The connection is gone: wait, then try again. */
 static void went_down(struct link *l, const char *why)
 {
 	if (l->up_ms != 0 && clock_mono_ms() - l->up_ms >= LONG_ENOUGH_MS)
 		l->backoff_ms = BACKOFF_MIN_MS;
 	l->up_ms = 0;
-	l->must_drop[0] = '\0';
-	l->ac = NULL;
-	l->state = LINK_WAITING;
 	l->next_try_ms = clock_mono_ms() + l->backoff_ms;
 	l->backoff_ms *= 2;
 	if (l->backoff_ms > BACKOFF_MAX_MS)
@@ -282,29 +151,52 @@ static void went_down(struct link *l, const char *why)
 
 void link_drop(struct link *l, const char *why)
 {
-	redisAsyncContext *ac = l->ac;
-
-	if (ac == NULL)
+	if (!wire_is_open(&l->wire))
 		return;
-	l->ac = NULL;
+	wire_close(&l->wire);
 	l->state = LINK_WAITING;
-	/* Inside a callback hiredis frees it only when that has returned. */
-	redisAsyncFree(ac);
+	/* From inside an answer the others follow when it has returned. */
+	if (!l->is_answering)
+		answer_lost(l);
 	went_down(l, why);
 }
 
-/* hiredis has given up: its context is freed after this. */
-static void on_disconnect(const redisAsyncContext *ac, int status)
+static void on_lost(void *arg, const char *error)
 {
-	struct link *l = ac->data;
+	struct link *l = arg;
+	bool was_connected = l->state != LINK_CONNECTING;
+	char why[400];
+
+	OBJ_CHECK(l, LINK_MAGIC);
+	if (was_connected)
+		snprintf(why, sizeof(why), "the connection to Redis was lost: %.100s", error);
+	else
+		snprintf(why, sizeof(why), "cannot connect to Redis at %.200s: %.100s", l->host,
+			 error);
+	l->state = LINK_WAITING;
+	answer_lost(l);
+	went_down(l, why);
+}
+
+static void on_answer(void *arg, const redisReply *reply)
+{
+	struct link *l = arg;
+	struct link_call *c = TAILQ_FIRST(&l->calls);
 	char why[160];
 
 	OBJ_CHECK(l, LINK_MAGIC);
-	if (l->ac != ac)
+	if (c == NULL) {
+		/* It refuses a connection too many this way. */
+		snprintf(why, sizeof(why), "Redis said something nobody asked for: %.100s",
+			 reply->type == REDIS_REPLY_ERROR ? reply->str : "no error");
+		link_drop(l, why);
 		return;
-	snprintf(why, sizeof(why), "the connection to Redis was lost: %.100s",
-		 status == REDIS_OK || ac->errstr == NULL ? "closed" : ac->errstr);
-	went_down(l, why);
+	}
+	l->is_answering = true;
+	answer(l, c, reply);
+	l->is_answering = false;
+	if (!wire_is_open(&l->wire))
+		answer_lost(l);
 }
 
 static void is_up(struct link *l)
@@ -320,7 +212,7 @@ static void on_named(void *arg, const redisReply *reply)
 	struct link *l = arg;
 
 	/* Where an ACL forbids CLIENT SETNAME the name is missed, nothing else. */
-	if (reply != NULL && l->ac != NULL && l->state == LINK_GREETING)
+	if (reply != NULL && l->state == LINK_GREETING)
 		is_up(l);
 }
 
@@ -329,7 +221,7 @@ static void on_authenticated(void *arg, const redisReply *reply)
 	struct link *l = arg;
 	char why[256];
 
-	if (reply == NULL || l->ac == NULL || reply->type != REDIS_REPLY_ERROR)
+	if (reply == NULL || reply->type != REDIS_REPLY_ERROR)
 		return;
 	snprintf(why, sizeof(why),
 		 "Redis refuses redis.user or the password in redis.password_file: %.160s",
@@ -377,12 +269,14 @@ static int send_auth(struct link *l, struct strbuf *cmd)
 	return rc;
 }
 
-static void greet(struct link *l)
+static void on_connected(void *arg)
 {
+	struct link *l = arg;
 	struct strbuf cmd;
 	char text[300];
 	int rc = 0;
 
+	OBJ_CHECK(l, LINK_MAGIC);
 	strbuf_init(&cmd, COMMAND_CAP);
 	l->state = LINK_GREETING;
 	if (l->conf->redis_user[0] != '\0' || l->conf->redis_password_file[0] != '\0')
@@ -396,48 +290,25 @@ static void greet(struct link *l)
 	strbuf_fini(&cmd);
 	if (rc == 0)
 		return;
-	snprintf(l->must_drop, sizeof(l->must_drop), "redis.password_file %.80s: %s",
-		 l->conf->redis_password_file, strerror(-rc));
-}
-
-static void on_connect(const redisAsyncContext *ac, int status)
-{
-	struct link *l = ac->data;
-	char why[400];
-
-	OBJ_CHECK(l, LINK_MAGIC);
-	if (l->ac != ac)
-		return;
-	if (status == REDIS_OK) {
-		greet(l);
-		return;
-	}
-	snprintf(why, sizeof(why), "cannot connect to Redis at %.200s: %.100s", l->host,
-		 ac->c.errstr[0] != '\0' ? ac->c.errstr : "refused");
-	went_down(l, why);
+	if (rc == -ENOMEM)
+		snprintf(text, sizeof(text), "out of memory");
+	else
+		snprintf(text, sizeof(text), "redis.password_file %.80s: %s",
+			 l->conf->redis_password_file, strerror(-rc));
+	link_drop(l, text);
 }
 
 static void connect_now(struct link *l)
 {
-	redisAsyncContext *ac;
-	char why[400];
+	char error[100], why[400];
 
-	ac = l->port == 0 ? redisAsyncConnectUnix(l->host) : redisAsyncConnect(l->host, l->port);
 	l->began_ms = clock_mono_ms();
-	l->state = LINK_CONNECTING;
-	if (ac == NULL || ac->err != 0 || adapter_attach(ac, l->base) < 0) {
-		snprintf(why, sizeof(why), "cannot connect to Redis at %.200s: %.100s", l->host,
-			 ac != NULL && ac->errstr != NULL ? ac->errstr : "no memory");
-		if (ac != NULL)
-			redisAsyncFree(ac);
-		went_down(l, why);
+	if (wire_open(&l->wire, l->host, l->port, error, sizeof(error))) {
+		l->state = LINK_CONNECTING;
 		return;
 	}
-	fcntl(ac->c.fd, F_SETFD, FD_CLOEXEC);
-	ac->data = l;
-	l->ac = ac;
-	redisAsyncSetDisconnectCallback(ac, on_disconnect);
-	redisAsyncSetConnectCallback(ac, on_connect);
+	snprintf(why, sizeof(why), "cannot connect to Redis at %.200s: %.100s", l->host, error);
+	went_down(l, why);
 }
 
 void link_tick(struct link *l)
@@ -449,11 +320,6 @@ void link_tick(struct link *l)
 	if (l->state == LINK_WAITING) {
 		if (now >= l->next_try_ms)
 			connect_now(l);
-		return;
-	}
-	if (l->must_drop[0] != '\0') {
-		memcpy(why, l->must_drop, sizeof(why));
-		link_drop(l, why);
 		return;
 	}
 	if (l->state != LINK_UP) {
@@ -497,12 +363,19 @@ int link_open(struct link **out, struct event_base *base, const struct conf *con
 	      const struct link_env *env)
 {
 	struct link *l = calloc(1, sizeof(*l));
+	struct wire_env wire_env;
 	int rc;
 
 	if (l == NULL)
 		return -ENOMEM;
 	l->magic = LINK_MAGIC;
-	l->base = base;
+	wire_env = (struct wire_env){
+		.arg = l,
+		.connected = on_connected,
+		.answered = on_answer,
+		.lost = on_lost,
+	};
+	wire_init(&l->wire, base, &wire_env);
 	l->conf = conf;
 	l->env = *env;
 	l->backoff_ms = BACKOFF_MIN_MS;

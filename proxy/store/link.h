@@ -43,7 +43,7 @@ bool link_is_up(const struct link *l);
 
 /*
  * Send a whole command in Redis's own format (copied). Commands of one turn leave in one
- * write. 0, or -ENOTCONN: reply() will not run.
+ * write. 0, or -ENOTCONN or -ENOMEM: reply() will not run.
  */
 int link_send(struct link *l, struct slice command, link_reply_fn *reply, void *arg) MUSTUSE;
 
