@@ -553,6 +553,8 @@ int store_open(struct store **out, struct event_base *base, const struct conf *c
 	env = (struct link_env){.arg = s, .up = on_link_up, .down = on_link_down};
 	rc = s->kick == NULL ? -ENOMEM : make_shards(s);
 	if (rc == 0)
+		rc = store_calls_init(s);
+	if (rc == 0)
 		rc = link_open(&s->link, base, conf, &env);
 	if (rc == -EINVAL)
 		log_line(LOG_ERROR, "configuration",

@@ -10,23 +10,36 @@
 
 #define CALL_CAP	 ((size_t)64 << 20)
 #define SPARE_CALLS	 128
+#define RESERVED_CALLS	 64 /* of them; see call_new_reserved() */
 #define SPARE_CALL_BYTES ((size_t)256 << 10)
 #define MAX_SENT	 2
 
-struct call *call_new(struct store *s, call_finish_fn *finish)
+static struct call *new_block(void)
+{
+	struct call *c = calloc(1, sizeof(*c));
+
+	if (c != NULL)
+		strbuf_init(&c->cmd, CALL_CAP);
+	return c;
+}
+
+/* The one used last, unless no more than so many are left. */
+static struct call *take_spare(struct store *s, unsigned n_left)
 {
 	struct call *c = STAILQ_FIRST(&s->spare);
 
-	if (c != NULL) {
-		STAILQ_REMOVE_HEAD(&s->spare, entry);
-		s->n_spare--;
-		strbuf_reset(&c->cmd);
-	} else {
-		c = calloc(1, sizeof(*c));
-		if (c == NULL)
-			return NULL;
-		strbuf_init(&c->cmd, CALL_CAP);
-	}
+	if (s->n_spare <= n_left)
+		return NULL;
+	STAILQ_REMOVE_HEAD(&s->spare, entry);
+	s->n_spare--;
+	strbuf_reset(&c->cmd);
+	return c;
+}
+
+static struct call *begin(struct store *s, struct call *c, call_finish_fn *finish)
+{
+	if (c == NULL)
+		return NULL;
 	c->s = s;
 	c->finish = finish;
 	c->n_sent = c->n_records = c->n_counted = 0;
@@ -34,6 +47,34 @@ struct call *call_new(struct store *s, call_finish_fn *finish)
 	c->done = NULL;
 	c->arg = NULL;
 	return c;
+}
+
+struct call *call_new(struct store *s, call_finish_fn *finish)
+{
+	struct call *c = take_spare(s, RESERVED_CALLS);
+
+	return begin(s, c != NULL ? c : new_block(), finish);
+}
+
+struct call *call_new_reserved(struct store *s, call_finish_fn *finish)
+{
+	struct call *c = call_new(s, finish);
+
+	return c != NULL ? c : begin(s, take_spare(s, 0), finish);
+}
+
+int store_calls_init(struct store *s)
+{
+	struct call *c;
+
+	while (s->n_spare < RESERVED_CALLS) {
+		c = new_block();
+		if (c == NULL)
+			return -ENOMEM;
+		STAILQ_INSERT_HEAD(&s->spare, c, entry);
+		s->n_spare++;
+	}
+	return 0;
 }
 
 void call_free(struct call *c)

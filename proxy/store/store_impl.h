@@ -125,6 +125,10 @@ void store_record_synced(struct store *s, struct record *r, bool is_on_disk);
 
 /* store_call.c */
 struct call *call_new(struct store *s, call_finish_fn *finish) MUSTUSE;
+/* For a call that cannot be refused: from the reserve, where there is no memory. */
+struct call *call_new_reserved(struct store *s, call_finish_fn *finish) MUSTUSE;
+/* Set the reserve aside. 0 or -ENOMEM. */
+int store_calls_init(struct store *s) MUSTUSE;
 /* Put "FCALL name 1 key" for n_args more arguments. */
 void call_begin(struct call *c, const char *function, const struct shard *shard, size_t n_args);
 /* Send it; what cannot be sent is refused by the next kick, never from inside. */

@@ -12,8 +12,11 @@ struct call *verb_begin(struct store *s, call_finish_fn *finish, void (*done)(vo
 	struct call *c;
 
 	OBJ_CHECK(s, STORE_MAGIC);
-	c = call_new(s, finish);
-	/* Every call is answered, and it could be answered only from inside itself. */
+	c = call_new_reserved(s, finish);
+	/*
+	 * Every call is answered, and without this it could be answered only from inside itself.
+	 * The reserve is enough for as many allocations in a row that fail.
+	 */
 	CHECK(c != NULL);
 	c->done = done;
 	c->arg = arg;
