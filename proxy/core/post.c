@@ -77,13 +77,13 @@ static void on_connected(struct up_waiter *waiter, struct upconn *uc, enum reaso
 	push(p);
 }
 
-void post_send(struct worker *w, struct slice request, const char *envelope_id,
-	       flush_posted_fn *done, void *done_arg)
+int post_send(struct worker *w, struct slice request, const char *envelope_id,
+	      flush_posted_fn *done, void *done_arg)
 {
 	struct post *p = calloc(1, sizeof(*p));
 
-	/* A handful of small objects, and the caller must get its answer: no way on without. */
-	CHECK(p != NULL);
+	if (p == NULL)
+		return -ENOMEM;
 	p->magic = POST_MAGIC;
 	p->w = w;
 	p->request = request;
@@ -103,6 +103,7 @@ void post_send(struct worker *w, struct slice request, const char *envelope_id,
 	} else if (upstream_wait(w->upstream, &p->waiter) < 0) {
 		post_over(p, false, reason_table[REASON_UP_QUEUE_FULL].word);
 	}
+	return 0;
 }
 
 /* The reply is whole: does it equal the acknowledgement? */

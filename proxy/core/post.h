@@ -7,9 +7,9 @@
 
 #include "proxy/core/worker.h"
 
-/* As flush_env.post: request stays the caller's until done() has run. */
-void post_send(struct worker *w, struct slice request, const char *envelope_id,
-	       flush_posted_fn *done, void *done_arg);
+/* As flush_env.post: request stays the caller's until done() has run. 0 or -ENOMEM. */
+int post_send(struct worker *w, struct slice request, const char *envelope_id,
+	      flush_posted_fn *done, void *done_arg) MUSTUSE;
 
 /* Every 100 ms: deadlines. */
 void post_tick(struct worker *w);

@@ -43,10 +43,10 @@ static void on_accepted(void *arg, int fd, const struct address *from)
 	conn_accept(arg, fd, from);
 }
 
-static void env_post(void *arg, struct slice request, const char *envelope_id,
-		     flush_posted_fn *done, void *done_arg)
+static int env_post(void *arg, struct slice request, const char *envelope_id, flush_posted_fn *done,
+		    void *done_arg)
 {
-	post_send(arg, request, envelope_id, done, done_arg);
+	return post_send(arg, request, envelope_id, done, done_arg);
 }
 
 /*

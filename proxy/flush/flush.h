@@ -24,10 +24,11 @@ struct flush_env {
 	/*
 	 * Send one whole request; envelope_id is what to mask in the reply. request stays
 	 * valid until done() has run. done() runs exactly once, never before this returns:
-	 * is_acknowledged only for a reply equal to a learned acknowledgement.
+	 * is_acknowledged only for a reply equal to a learned acknowledgement. 0, or -ENOMEM:
+	 * it will not run.
 	 */
-	void (*post)(void *arg, struct slice request, const char *envelope_id,
-		     flush_posted_fn *done, void *done_arg);
+	int (*post)(void *arg, struct slice request, const char *envelope_id, flush_posted_fn *done,
+		    void *done_arg);
 	/* Is there a learned acknowledgement to compare with? Else nothing is sent. */
 	bool (*may_post)(void *arg);
 };

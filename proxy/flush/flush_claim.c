@@ -289,7 +289,11 @@ static void hand_over(struct flush_claim *k, struct slice request)
 	k->state = CLAIM_POSTING;
 	f->n_posting++;
 	FAILPOINT("summary_send");
-	f->env->post(f->env->arg, request, k->id, on_posted, k);
+	if (f->env->post(f->env->arg, request, k->id, on_posted, k) == 0)
+		return;
+	f->n_posting--;
+	strbuf_fini(&k->request);
+	refused(k, "no_memory");
 }
 
 static void post_status(struct flush_claim *k)

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+/* The functions of before 3.0: those that came after get memory at each call, and may not. */
+#define OPENSSL_API_COMPAT 0x10100000L
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <time.h>
@@ -19,6 +21,15 @@
 #define XML_BYTES   65536
 #define UTF16_BYTES (2 * XML_BYTES)
 
+static void sha256(const char *p, size_t n, unsigned char out[SHA256_DIGEST_LENGTH])
+{
+	SHA256_CTX ctx;
+
+	SHA256_Init(&ctx);
+	SHA256_Update(&ctx, p, n);
+	SHA256_Final(out, &ctx);
+}
+
 /* The first 128 bits of SHA-256 as "{8-4-4-4-12}". */
 static void digest_id(const char *text, size_t n, char out[39])
 {
@@ -26,7 +37,7 @@ static void digest_id(const char *text, size_t n, char out[39])
 	unsigned char sha[SHA256_DIGEST_LENGTH];
 	unsigned at = 0;
 
-	SHA256((const unsigned char *)text, n, sha);
+	sha256(text, n, sha);
 	out[at++] = '{';
 	for (unsigned i = 0; i < 16; i++) {
 		if (i == 4 || i == 6 || i == 8 || i == 10)
@@ -46,7 +57,7 @@ void summary_window_id(const struct summary_identity *who, const struct claim *c
 	int n;
 
 	/* The client's own digest, so that no byte of a client can imitate a separator. */
-	SHA256((const unsigned char *)c->client.p, c->client.n, client);
+	sha256(c->client.p, c->client.n, client);
 	n = snprintf(text, sizeof(text) - sizeof(client),
 		     "statweir-window\n%.64s\n%" PRIu64 "\n%" PRId64 "\n", who->nonce, c->seq,
 		     c->sealed_ms);

@@ -132,8 +132,8 @@ static bool is_chosen(const struct sim_post *p)
 	return strstr(text, w.only) != NULL;
 }
 
-static void sim_post(void *arg, struct slice request, const char *id, flush_posted_fn *done,
-		     void *done_arg)
+static int sim_post(void *arg, struct slice request, const char *id, flush_posted_fn *done,
+		    void *done_arg)
 {
 	struct node *n = arg;
 	struct sim_post *p = calloc(1, sizeof(*p));
@@ -157,6 +157,7 @@ static void sim_post(void *arg, struct slice request, const char *id, flush_post
 	if (++n->n_posting > n->most_posting)
 		n->most_posting = n->n_posting;
 	TAILQ_INSERT_TAIL(&w.posts, p, link);
+	return 0;
 }
 
 static bool sim_may_post(void *arg)
