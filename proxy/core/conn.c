@@ -15,6 +15,8 @@
 static struct siphash_key table_key;
 #define HASH_FUNCTION(keyptr, keylen, hashv) \
 	((hashv) = (unsigned)siphash(&table_key, slice_make((const char *)(keyptr), keylen)))
+/* Without memory for its table an element is not added, and hh.tbl is NULL. */
+#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 #define CONN_MAGIC 0x636f6e6eu
@@ -71,6 +73,10 @@ static struct addr_count *count_address(struct worker *w, const struct address *
 			return NULL;
 		memcpy(a->key, key, sizeof(key));
 		HASH_ADD(hh, w->per_addr, key, sizeof(a->key), a);
+		if (a->hh.tbl == NULL) {
+			free(a);
+			return NULL;
+		}
 	}
 	if (a->n >= w->conf->max_conns_per_addr)
 		return NULL;

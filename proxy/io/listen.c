@@ -125,6 +125,5 @@ void listener_tick(struct listener *l)
 {
 	if (!l->is_paused)
 		return;
-	l->is_paused = false;
-	event_add(l->ev, NULL);
+	l->is_paused = event_add(l->ev, NULL) < 0;
 }

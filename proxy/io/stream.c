@@ -67,22 +67,19 @@ void stream_want_read(struct stream *s, bool want)
 		want = false;
 	if (want == s->is_reading)
 		return;
-	if (want)
-		event_add(&s->read_ev, NULL);
-	else
+	/* Without memory it stays off: a deadline of its owner ends the connection. */
+	if (!want)
 		event_del(&s->read_ev);
-	s->is_reading = want;
+	s->is_reading = want && event_add(&s->read_ev, NULL) == 0;
 }
 
 void stream_want_write(struct stream *s, bool want)
 {
 	if (want == s->is_writing)
 		return;
-	if (want)
-		event_add(&s->write_ev, NULL);
-	else
+	if (!want)
 		event_del(&s->write_ev);
-	s->is_writing = want;
+	s->is_writing = want && event_add(&s->write_ev, NULL) == 0;
 }
 
 ssize_t stream_read(struct stream *s)
