@@ -6,7 +6,7 @@
  *	NTH_ONLY=statweir	programs it acts in (all, without)
  *	NTH_PATH=/journal/	files only: the path of the descriptor contains this
  *	NTH_GATE=FILE		nothing happens, and nothing is counted, while FILE is missing
- *	NTH_FIRED=FILE		is made when something has happened
+ *	NTH_FIRED=FILE		is made when something has happened, with the stack in it
  *	NTH_CLOCK=FILE		its 8 bytes are seconds added to the wall clock
  *
  * CALL:WHAT@N is the Nth call, @N+ all from there on, %N each Nth. WHAT is the name of an
@@ -16,6 +16,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -33,6 +34,7 @@
 #include <unistd.h>
 
 #define RULES_MAX 16
+#define DEEPEST	  40
 
 enum call {
 	CALL_OPEN,
@@ -186,6 +188,7 @@ static const char *kept(const char *name)
 __attribute__((constructor)) static void start(void)
 {
 	static char text[1024];
+	void *stack[1];
 	const char *calls = getenv("NTH_CALLS"), *only = getenv("NTH_ONLY");
 	char *item = text, *end;
 
@@ -196,6 +199,7 @@ __attribute__((constructor)) static void start(void)
 	gate = kept("NTH_GATE");
 	path_part = kept("NTH_PATH");
 	fired = kept("NTH_FIRED");
+	(void)backtrace(stack, 1); /* loads a library */
 	if (calls == NULL)
 		return;
 	if (strlen(calls) >= sizeof(text))
@@ -231,12 +235,16 @@ static bool is_our_file(int fd)
 	return strstr(path, path_part) != NULL;
 }
 
+/* The first time only. */
 static void note_fired(void)
 {
-	int fd = fired != NULL ? open(fired, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+	int fd = fired != NULL ? open(fired, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+	void *stack[DEEPEST];
 
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0)
+		return;
+	backtrace_symbols_fd(stack, backtrace(stack, DEEPEST), fd);
+	close(fd);
 }
 
 /* What shall become of this call: 0 nothing, 1 it is cut short, -1 it fails with errno. */
