@@ -236,7 +236,7 @@ static int slurp(const char *path, struct strbuf *text)
 		n = -errno;
 	close(fd);
 	if (n == 0 && !strbuf_ok(text))
-		n = -EFBIG;
+		n = text->cap - text->n < sizeof(buf) ? -EFBIG : -ENOMEM;
 	return (int)n;
 }
 
@@ -250,7 +250,8 @@ int conf_read_file(struct conf *c, const char *path, struct strbuf *err)
 	if (rc == 0) {
 		rc = conf_read_text(c, path, strbuf_slice(&text), err);
 	} else if (rc != -ENOENT) {
-		strbuf_printf(err, "%s: %s\n", path, strerror(-rc));
+		strbuf_printf(err, "%s: %s\n", path,
+			      rc == -ENOMEM ? "out of memory" : strerror(-rc));
 		rc = -EINVAL;
 	}
 	strbuf_fini(&text);

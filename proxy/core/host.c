@@ -85,6 +85,7 @@ static int start_embedded(struct host *h)
 enum exit_code host_prepare(struct host *h, const struct conf *conf, unsigned n_slots)
 {
 	void *page;
+	int rc;
 
 	h->conf = conf;
 	if (make_state_dir(conf) < 0)
@@ -95,7 +96,10 @@ enum exit_code host_prepare(struct host *h, const struct conf *conf, unsigned n_
 		return EXIT_RUNTIME;
 	h->slots = page;
 	h->n_slots = n_slots;
-	return start_embedded(h) < 0 ? EXIT_UNAVAILABLE : EXIT_GOOD;
+	rc = start_embedded(h);
+	if (rc == -ENOMEM)
+		return host_exit_code(rc);
+	return rc < 0 ? EXIT_UNAVAILABLE : EXIT_GOOD;
 }
 
 static int add_events(struct host *h)
@@ -123,10 +127,20 @@ enum exit_code host_start(struct host *h, struct event_base *base, struct store 
 				.arg = h->arg,
 				.readiness = h->readiness};
 
+	int rc;
+
 	h->base = base;
-	if (add_events(h) < 0 || admin_open(&h->admin, base, &env) < 0)
-		return EXIT_RUNTIME;
-	return EXIT_GOOD;
+	rc = add_events(h);
+	if (rc == 0)
+		rc = admin_open(&h->admin, base, &env);
+	return rc < 0 ? host_exit_code(rc == -ENOMEM ? rc : -EIO) : EXIT_GOOD;
+}
+
+enum exit_code host_exit_code(int rc)
+{
+	if (rc == -ENOMEM)
+		log_line(LOG_ERROR, "start_failed", "error=\"out of memory\"");
+	return rc == -EINVAL || rc == -ENOENT ? EXIT_CONFIG : EXIT_RUNTIME;
 }
 
 void host_say_listening(const struct host *h, int listen_fd)

@@ -43,6 +43,9 @@ enum exit_code host_prepare(struct host *h, const struct conf *conf, unsigned n_
 /* Signals, ticks and the admin listener on base; store is borrowed, for the audit. */
 enum exit_code host_start(struct host *h, struct event_base *base, struct store *store) MUSTUSE;
 
+/* What to exit with after an error at the start; says so if it is that there is no memory. */
+enum exit_code host_exit_code(int rc);
+
 /* One log line that names the real addresses. */
 void host_say_listening(const struct host *h, int listen_fd);
 

@@ -2,14 +2,17 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
+#include "proxy/base/reserve.h"
 #include "proxy/core/host.h"
 #include "proxy/core/options.h"
 #include "proxy/core/supervisor.h"
 #include "proxy/core/worker.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 struct alone {
@@ -47,10 +50,10 @@ static enum exit_code start_alone(struct alone *a, const struct conf *conf)
 	metrics_use(&a->host.slots[0]);
 	a->base = event_base_new();
 	if (a->base == NULL)
-		return EXIT_RUNTIME;
+		return host_exit_code(-ENOMEM);
 	rc = worker_open(&a->worker, a->base, conf, 0, a->listen_fd);
 	if (rc < 0)
-		return rc == -EINVAL || rc == -ENOENT ? EXIT_CONFIG : EXIT_RUNTIME;
+		return host_exit_code(rc);
 	return host_start(&a->host, a->base, a->worker.store);
 }
 
@@ -98,8 +101,11 @@ int main(int argc, char **argv)
 	struct conf conf;
 	enum exit_code code = EXIT_GOOD;
 
-	if (conf_init(&conf) < 0)
-		return EXIT_RUNTIME;
+	/* Before the first use of either. */
+	event_set_mem_functions(reserve_malloc, reserve_realloc, free);
+	json_set_alloc_funcs(reserve_malloc, free);
+	if (reserve_fill() < 0 || conf_init(&conf) < 0)
+		return host_exit_code(-ENOMEM);
 	switch (options_read(&conf, argc, argv)) {
 	case OPTIONS_DONE:
 		break;
@@ -108,6 +114,9 @@ int main(int argc, char **argv)
 		break;
 	case OPTIONS_CONF:
 		code = EXIT_CONFIG;
+		break;
+	case OPTIONS_MEMORY:
+		code = EXIT_RUNTIME;
 		break;
 	case OPTIONS_RUN:
 		signal(SIGPIPE, SIG_IGN);
@@ -121,5 +130,6 @@ int main(int argc, char **argv)
 		break;
 	}
 	conf_fini(&conf);
+	reserve_fini();
 	return (int)code;
 }

@@ -123,16 +123,30 @@ static enum action apply(struct conf *conf, int c, struct strbuf *err)
 	}
 }
 
+/* Values stand in err without control characters: none of them can end a line. */
+static bool is_for_memory(const struct strbuf *err)
+{
+	static const char words[] = ": out of memory\n";
+
+	if (err->n == 0)
+		return !strbuf_ok(err);
+	return memmem(err->p, err->n, words, sizeof(words) - 1) != NULL;
+}
+
 static enum options_rc finish(const struct conf *conf, enum action what, struct strbuf *err)
 {
 	struct strbuf text;
 
 	if (what != ACT_MANUAL)
 		(void)!conf_check(conf, err);
-	if (err->n > 0) {
+	if (err->n > 0)
 		fprintf(stderr, "%.*s", (int)err->n, err->p);
-		return OPTIONS_CONF;
+	if (is_for_memory(err)) {
+		fputs("statweir: out of memory\n", stderr);
+		return OPTIONS_MEMORY;
 	}
+	if (err->n > 0)
+		return OPTIONS_CONF;
 	if (what == ACT_RUN)
 		return OPTIONS_RUN;
 	if (what == ACT_TEST) {

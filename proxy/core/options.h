@@ -5,10 +5,11 @@
 #include "proxy/base/conf.h"
 
 enum options_rc {
-	OPTIONS_RUN,   /* start */
-	OPTIONS_DONE,  /* all was said (help, version, -t): exit 0 */
-	OPTIONS_USAGE, /* said why on stderr: exit 64 */
-	OPTIONS_CONF,  /* said why on stderr: exit 78 */
+	OPTIONS_RUN,	/* start */
+	OPTIONS_DONE,	/* all was said (help, version, -t): exit 0 */
+	OPTIONS_USAGE,	/* said why on stderr: exit 64 */
+	OPTIONS_CONF,	/* said why on stderr: exit 78 */
+	OPTIONS_MEMORY, /* said so on stderr: exit 1 */
 };
 
 /* conf must be conf_init()ed. */

@@ -3,6 +3,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
+#include "proxy/base/reserve.h"
 #include "proxy/core/worker.h"
 
 #include <errno.h>
@@ -63,13 +64,13 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned i, pid_t parent
 	signal(SIGINT, SIG_IGN);
 	base = event_base_new();
 	if (base == NULL)
-		_exit(EXIT_RUNTIME);
+		_exit((int)host_exit_code(-ENOMEM));
 	rc = worker_open(&w, base, s->conf, i, s->children[i].listen_fd);
 	if (rc < 0)
-		_exit(rc == -EINVAL || rc == -ENOENT ? EXIT_CONFIG : EXIT_RUNTIME);
+		_exit((int)host_exit_code(rc));
 	term = evsignal_new(base, SIGTERM, in_worker_stop, &w);
 	if (term == NULL || event_add(term, NULL) < 0)
-		_exit(EXIT_RUNTIME);
+		_exit((int)host_exit_code(-ENOMEM));
 	worker_run(&w);
 	worker_close(&w);
 	event_free(term);
@@ -161,6 +162,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	clock_touch();
+	(void)reserve_fill(); /* else at the next tick */
 	now = clock_mono_ms();
 	store_tick(s->store);
 	for (unsigned i = 0; s->n_stops == 0 && i < s->n; i++)
@@ -223,11 +225,13 @@ static enum exit_code start(struct supervisor *s, struct event_base **base)
 		spawn(s, i);
 	/* After the forks: a worker must not inherit the supervisor's event base. */
 	*base = event_base_new();
-	if (*base == NULL || store_open(&s->store, *base, s->conf) < 0)
-		return EXIT_RUNTIME;
+	if (*base == NULL)
+		return host_exit_code(-ENOMEM);
+	if (store_open(&s->store, *base, s->conf) < 0)
+		return host_exit_code(-ENOMEM);
 	s->tick = event_new(*base, -1, EV_PERSIST, on_tick, s);
 	if (s->tick == NULL || event_add(s->tick, &period) < 0)
-		return EXIT_RUNTIME;
+		return host_exit_code(-ENOMEM);
 	rc = host_start(&s->host, *base, s->store);
 	if (rc == EXIT_GOOD)
 		host_say_listening(&s->host, s->children[0].listen_fd);

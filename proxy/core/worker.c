@@ -3,6 +3,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
+#include "proxy/base/reserve.h"
 #include "proxy/core/pace.h"
 #include "proxy/core/post.h"
 
@@ -25,6 +26,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	clock_touch();
+	(void)reserve_fill(); /* else at the next tick */
 	conn_tick(w);
 	upstream_tick(w->upstream);
 	pace_tick(w);

@@ -13,11 +13,15 @@ int address_resolve(struct address *out, const char *text)
 	struct addrinfo *found;
 	char host[256], service[8];
 	uint16_t port;
+	int rc;
 
 	if (conf_parse_address(text, host, &port) < 0)
 		return -EINVAL;
 	snprintf(service, sizeof(service), "%u", port);
-	if (getaddrinfo(host, service, &hints, &found) != 0)
+	rc = getaddrinfo(host, service, &hints, &found);
+	if (rc == EAI_MEMORY)
+		return -ENOMEM;
+	if (rc != 0)
 		return -ENOENT;
 	memcpy(&out->ss, found->ai_addr, found->ai_addrlen);
 	out->len = found->ai_addrlen;

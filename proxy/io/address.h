@@ -15,7 +15,8 @@ struct address {
 
 #define ADDRESS_TEXT 64
 
-/* "HOST:PORT" (resolved now) into out. 0, -EINVAL (not that form) or -ENOENT (unknown name). */
+/* "HOST:PORT" (resolved now) into out. 0, -EINVAL (not that form), -ENOENT (unknown name), -ENOMEM.
+ */
 int address_resolve(struct address *out, const char *text) MUSTUSE;
 
 /* The host part as text, IPv4-mapped addresses as IPv4, no brackets. Returns out. */

@@ -29,9 +29,9 @@ int listen_socket(const char *text, int backlog, const char *setting)
 
 	rc = address_resolve(&addr, text);
 	if (rc < 0) {
-		log_line(LOG_ERROR, "listen_failed",
-			 "setting=%s value=\"%s\" error=\"not an address with a port\"", setting,
-			 text);
+		log_line(LOG_ERROR, "listen_failed", "setting=%s value=\"%s\" error=\"%s\"",
+			 setting, text,
+			 rc == -ENOMEM ? "out of memory" : "not an address with a port");
 		return rc;
 	}
 	fd = socket(addr.ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -216,7 +216,9 @@ int upstream_open(struct upstream **out, struct event_base *base, const struct c
 	if (rc < 0) {
 		log_line(LOG_ERROR, "upstream_address",
 			 "setting=global.upstream value=\"%s\" error=\"%s\"", conf->upstream,
-			 rc == -ENOENT ? "name not found" : "not HOST:PORT");
+			 rc == -ENOMEM	 ? "out of memory"
+			 : rc == -ENOENT ? "name not found"
+					 : "not HOST:PORT");
 		free(u);
 		return rc;
 	}

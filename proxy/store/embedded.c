@@ -7,13 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -226,23 +226,37 @@ static int spawn(struct embedded *e)
 	return rc;
 }
 
+static int connect_to(const struct embedded *e)
+{
+	const struct timeval second = {.tv_sec = 1};
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%.*s", (int)sizeof(addr.sun_path) - 1,
+		 e->socket);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)) == 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &second, sizeof(second)) == 0 &&
+	    connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return fd;
+	close(fd);
+	return -EAGAIN;
+}
+
 /* Does it answer PING? -EAGAIN while it loads or does not listen yet. */
 static int ping(const struct embedded *e)
 {
-	redisContext *rc = redisConnectUnixWithTimeout(e->socket, (struct timeval){.tv_sec = 1});
-	redisReply *reply = NULL;
-	int result = -EAGAIN;
+	char answer[] = "+PONG";
+	int fd = connect_to(e), result = -EAGAIN;
 
-	if (rc != NULL && rc->err == 0) {
-		redisSetTimeout(rc, (struct timeval){.tv_sec = 1});
-		reply = redisCommand(rc, "PING");
-	}
-	if (reply != NULL && reply->type == REDIS_REPLY_STATUS)
+	if (fd < 0)
+		return -EAGAIN;
+	if (send(fd, "PING\r\n", 6, MSG_NOSIGNAL) == 6 &&
+	    recv(fd, answer, sizeof(answer) - 1, MSG_WAITALL) == sizeof(answer) - 1 &&
+	    strcmp(answer, "+PONG") == 0)
 		result = 0;
-	if (reply != NULL)
-		freeReplyObject(reply);
-	if (rc != NULL)
-		redisFree(rc);
+	close(fd);
 	return result;
 }
 
@@ -283,8 +297,10 @@ int embedded_start(struct embedded **out, const struct conf *conf, struct strbuf
 	struct embedded *e = calloc(1, sizeof(*e));
 	int rc;
 
-	if (e == NULL)
+	if (e == NULL) {
+		strbuf_put_str(err, "out of memory");
 		return -ENOMEM;
+	}
 	e->lock_fd = e->dir_fd = e->log_fd = -1;
 	e->backoff_ms = BACKOFF_MIN_MS;
 	write_config(e, conf);
