@@ -200,6 +200,10 @@ __attribute__((constructor)) static void start(void)
 	path_part = kept("NTH_PATH");
 	fired = kept("NTH_FIRED");
 	(void)backtrace(stack, 1); /* loads a library */
+#ifdef NTH_MALLOC
+	/* Not for the programs that this one starts. */
+	unsetenv("LD_PRELOAD");
+#endif
 	if (calls == NULL)
 		return;
 	if (strlen(calls) >= sizeof(text))

@@ -3,6 +3,7 @@
 The ordinary run takes strides and ends with a pass in which nothing fired, too;
 NTH_ALL=1 takes every call: some twenty minutes.
 """
+import http.client
 import os
 import shutil
 
@@ -17,6 +18,9 @@ from load import Load, check
 JOURNAL = {"redis.durability": "journal", "journal.segment": "4MiB", "journal.limit": "64MiB",
            "journal.grace": "2s", "rollup.interval": "1s"}
 GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+PAGES = ["/", "/stats.json", "/stats.csv", "/metrics", "/healthz", "/readyz", "/config", "/ledger",
+         "/ledger?fresh=1", "/ledger?format=text", "/ledger/windows", "/clients/GUID:" + ccm.guid(999),
+         "/rules", "/rules/TEACH", "/rules/TEACH/missing.csv"]
 MOST = 3000  # passes; a loop that does not end by then never will
 
 
@@ -37,12 +41,15 @@ class Pass:
         end_leases(self.redis)
         self.p.again(failpoints, NTH_GATE=self.gate, NTH_FIRED=self.fired, **env).ready()
 
-    def work(self, waits):
-        """New messages, another request, a summary; nothing asks statweir for its figures."""
+    def work(self, waits, asks=False):
+        """New messages, another request, a summary; what statweir is asked for; Redis hangs up."""
         load = Load(self.p.port, seed=self.n, threads=2, timeout=5,
                     first_client=100000 + 10 * self.n)
         seen = len(self.mp.requests)
         with open(self.gate, "w", encoding="ascii"):
+            if asks:
+                self.ask_all()
+                self.redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
             load.send(20)
             try:
                 client.ask(self.p.port, GET)
@@ -57,15 +64,13 @@ class Pass:
         os.remove(self.gate)
         return load
 
-    def has_died(self):
-        def answers():
+    def ask_all(self):
+        """Each page once; one may be cut, or say that there is no memory."""
+        for path in PAGES:
             try:
-                return self.p.get("/healthz")[0] == 200
-            except OSError:
-                return self.p.proc.poll() is not None
-
-        until("it answers, or has ended", answers)
-        return self.p.proc.poll() is not None
+                self.p.get(path)
+            except (OSError, ValueError, http.client.HTTPException):
+                pass
 
     def look_at(self, load):
         load.retry()
@@ -75,41 +80,38 @@ class Pass:
         check(load, self.mp, self.redis)
         self.p.check_books()
 
-    def settle(self, load, may_die):
-        """Nothing is lost, doubled or out of balance; it ends well. Did it survive?"""
-        died = self.has_died()
-        assert may_die or not died, (self.n, self.p.log[-20:])
-        if not died:
-            try:
-                self.look_at(load)
-            except (OSError, AssertionError):
-                # What it got no memory for may be missed later.
-                died = may_die and self.p.proc.poll() is not None
-                if not died:
-                    raise
-        if died:
-            self.p.log.clear()
-            end_leases(self.redis)
-            self.p.again().ready()
+    def fault(self):
+        """What was made to fail, and where."""
+        if not os.path.exists(self.fired):
+            return "nothing"
+        with open(self.fired, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def settle(self, load):
+        """It lives, nothing is lost, doubled or out of balance, and it ends well."""
+        try:
             self.look_at(load)
-        assert self.p.stop() == 0, (self.n, self.p.log[-20:])
+        except (OSError, AssertionError) as e:
+            raise AssertionError("call %d, exit status %s\n%s\n%s" % (
+                self.n, self.p.proc.poll(), self.fault(), "\n".join(self.p.log[-20:]))) from e
+        assert self.p.stop() == 0, (self.n, self.fault(), self.p.log[-20:])
         text = "\n".join(self.p.earlier + self.p.log)
-        assert "check_failed" not in text and "Sanitizer" not in text, (self.n, text[-5000:])
+        for bad in ("check_failed", "Sanitizer", "worker_died"):
+            assert bad not in text, (self.n, self.fault(), text[-5000:])
         self.p.earlier.clear()
-        return not died
 
 
-def loop(p, redis, mp, folder, stride, run):
-    """run(pass) until nothing fires. How many passes, and how many ended the process."""
-    stride = 1 if os.environ.get("NTH_ALL") else stride
-    n, passes, deaths = 1, 0, 0
+def loop(p, redis, mp, folder, stride, run, least=1):
+    """run(pass) until nothing fires. How many passes."""
+    stride = least if os.environ.get("NTH_ALL") else stride
+    n, passes = 1, 0
     while passes < MOST:
         one = Pass(p, redis, mp, str(folder), n)
-        deaths += not run(one)
+        run(one)
         passes += 1
         if not os.path.exists(one.fired):
-            print("nth call: %d passes, stride %d, the last with nothing failing, %d deaths" % (
-                passes, stride, deaths))
+            print("nth call: %d passes, stride %d, the last with nothing failing" % (
+                passes, stride))
             return passes
         n += stride
     raise AssertionError("still failing at call %d" % n)
@@ -129,26 +131,65 @@ def test_X22_X23_nth_call_until_none_fails(calls, path, stride, shim, weirs, red
     def run(one):
         one.start(path == "/ack/", LD_PRELOAD=shim, NTH_ONLY="statweir", NTH_PATH=path,
                   NTH_CALLS="%s@%d" % (calls, one.n))
-        return one.settle(one.work(path == "socket:"), may_die=False)
+        one.settle(one.work(path == "socket:"))
 
     assert loop(p, redis, mp, tmp_path, stride, run) > 1
     p.again().ready()
 
 
-def test_X25_nth_malloc_until_none_fails(shim, weirs, redis, mp, tmp_path, monkeypatch):
-    # The sanitizers have an allocator of their own: this needs a build without.
-    plain = [b for b in (proxy.binary(), os.path.join(TOP, "build/dev/statweir"))
+@pytest.fixture
+def plain(monkeypatch):
+    """The sanitizers have an allocator of their own: this needs a build without."""
+    found = [b for b in (proxy.binary(), os.path.join(TOP, "build/dev/statweir"))
              if os.path.exists(b) and b"__asan_init" not in open(b, "rb").read()]
-    if not plain:
+    if not found:
         pytest.skip("make build/dev/statweir")
-    monkeypatch.setenv("STATWEIR_BIN", plain[0])
-    p = weirs(settings=JOURNAL)
+    monkeypatch.setenv("STATWEIR_BIN", found[0])
+
+
+def malloc_fails(shim, n):
+    return {"LD_PRELOAD": shim.replace("nth_call", "nth_malloc"), "NTH_ONLY": "statweir",
+            "NTH_CALLS": "malloc:fail@%d" % n}
+
+
+@pytest.mark.parametrize("asks,workers,stride", [(False, 1, 23), (True, 1, 499), (True, 2, 499)])
+def test_X25_nth_malloc_until_none_fails(asks, workers, stride, shim, plain, weirs, redis, mp,
+                                         tmp_path):
+    p = weirs(settings={**JOURNAL, "global.workers": str(workers)})
     assert p.stop() == 0
 
     def run(one):
-        one.start(False, LD_PRELOAD=shim.replace("nth_call", "nth_malloc"), NTH_ONLY="statweir",
-                  NTH_CALLS="malloc:fail@%d" % one.n)
-        return one.settle(one.work(True), may_die=True)
+        one.start(False, **malloc_fails(shim, one.n))
+        one.settle(one.work(True, asks))
 
-    assert loop(p, redis, mp, tmp_path, 47, run) > 1
+    # Pages make thousands of allocations, most of them alike.
+    assert loop(p, redis, mp, tmp_path, stride, run, least=7 if asks else 1) > 1
+    p.again().ready()
+
+
+@pytest.mark.parametrize("settings", [
+    {}, {"global.workers": "2"}, {"redis.server": "embedded"}], ids=["one", "two", "embedded"])
+def test_X25_nth_malloc_of_the_start(settings, shim, plain, weirs, redis, mp, tmp_path):
+    p = weirs(settings={**JOURNAL, **settings})
+    assert p.stop() == 0
+    p.ends = 0
+
+    def run(one):
+        with open(one.gate, "w", encoding="ascii"):
+            pass
+        try:
+            p.again(NTH_GATE=one.gate, NTH_FIRED=one.fired, **malloc_fails(shim, one.n))
+        except AssertionError:
+            p.reader.join(5)
+            assert p.proc.wait() == 1, (one.n, one.fault(), p.log)
+            assert "out of memory" in "\n".join(p.log), (one.n, one.fault(), p.log)
+            p.ends += 1
+            return
+        # One that has come up serves, whatever failed meanwhile.
+        os.remove(one.gate)
+        p.ready()
+        assert p.stop() == 0, (one.n, one.fault(), p.log)
+
+    assert loop(p, redis, mp, tmp_path, 7, run) > 1
+    assert p.ends > 0
     p.again().ready()
