@@ -105,7 +105,7 @@ int main(int argc, char **argv)
 	event_set_mem_functions(reserve_malloc, reserve_realloc, free);
 	json_set_alloc_funcs(reserve_malloc, free);
 	if (reserve_fill() < 0 || conf_init(&conf) < 0)
-		return host_exit_code(-ENOMEM);
+		return (int)host_exit_code(-ENOMEM);
 	switch (options_read(&conf, argc, argv)) {
 	case OPTIONS_DONE:
 		break;
