@@ -40,6 +40,8 @@ class Pair:
         self.mp, self.mp_port = start_mp(self.folder)
         settings = {"redis.server": "unix:" + redis.socket, "redis.durability": durability,
                     "redis.call_timeout": "1s", "rollup.interval": "2s",
+                    # Enough for both in the few intervals that a test takes.
+                    "redis.shards": "16",
                     # Some time under a lease, as with a management point that is slow.
                     "rollup.settle_wait": "300ms"}
         self.weirs = [Weir(self.mp_port, dict(settings)) for _ in range(2)]

@@ -81,18 +81,19 @@ static void assert_nothing_twice(void)
 	assert_int_equal(w.m.n_fenced, 0);
 }
 
-static const unsigned shard_counts[] = {4, 16};
+static const unsigned shard_counts[] = {2, 4, 16};
 
 static void test_flush_share_each_has_a_part(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 6; i++) {
 		unsigned n_nodes = 2 + i % 2;
 		int64_t from;
 
 		share_setup(shard_counts[i / 2], n_nodes);
 		from = clock_mono_ms();
-		run_intervals(5);
+		/* The fewer shards, the more turns until everybody had one. */
+		run_intervals(shard_counts[i / 2] == 2 ? 12 : 5);
 		assert_shared(n_nodes);
 		assert_in_range(latest_ms(from), 1, LATE_FREE_MS + LATE_SLACK_MS);
 		assert_nothing_twice();
@@ -106,7 +107,7 @@ static void test_flush_share_each_has_a_part(void **state)
 static void test_flush_share_one_dies(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		int64_t from;
 
 		share_setup(shard_counts[i], 3);
@@ -137,7 +138,7 @@ static void test_flush_share_one_dies(void **state)
 static void test_flush_share_one_joins(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		int64_t from;
 
 		share_setup(shard_counts[i], 2);
