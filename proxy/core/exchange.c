@@ -11,8 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define EXCH_MAGIC     0x65786368u
-#define EXCH_SPARE_MAX 1024
+#define EXCH_MAGIC 0x65786368u
+/* So many spare ones are kept for ever. */
+#define EXCH_SPARE_FLOOR 256
 /* Of a 503 that is not the throttle's. */
 #define RETRY_AFTER_S 5
 #define REPLY_CAP     (ACK_MAX_BODY + 8192)
@@ -29,12 +30,10 @@ const char *exch_state_name(enum exch_state s)
 struct exchange *exch_new(struct conn *c)
 {
 	struct worker *w = c->w;
-	struct exchange *x = TAILQ_FIRST(&w->spare);
+	struct exchange *x = spare_take(&w->spare);
 	struct strbuf reply, sample;
 
 	if (x != NULL) {
-		TAILQ_REMOVE(&w->spare, x, link);
-		w->n_spare--;
 		reply = x->reply;
 		sample = x->sample;
 		/* The heads are filled by their readers: clearing 10 KB each time would show. */
@@ -70,29 +69,29 @@ struct exchange *exch_new(struct conn *c)
 
 static void free_exchange(struct exchange *x)
 {
-	struct worker *w = x->w;
-
 	x->magic = 0;
-	if (w->n_spare >= EXCH_SPARE_MAX) {
+	spare_put(&x->w->spare, x);
+}
+
+static void free_spare(struct worker *w, size_t n)
+{
+	while (n-- > 0) {
+		struct exchange *x = spare_take(&w->spare);
+
 		strbuf_fini(&x->reply);
 		strbuf_fini(&x->sample);
 		free(x);
-		return;
 	}
-	TAILQ_INSERT_HEAD(&w->spare, x, link);
-	w->n_spare++;
+}
+
+void exch_trim(struct worker *w)
+{
+	free_spare(w, spare_surplus(&w->spare, EXCH_SPARE_FLOOR));
 }
 
 void exch_fini(struct worker *w)
 {
-	struct exchange *x;
-
-	while ((x = TAILQ_FIRST(&w->spare)) != NULL) {
-		TAILQ_REMOVE(&w->spare, x, link);
-		strbuf_fini(&x->reply);
-		strbuf_fini(&x->sample);
-		free(x);
-	}
+	free_spare(w, w->spare.n);
 }
 
 static void count_fate(struct exchange *x, enum fate fate)

@@ -41,7 +41,7 @@ struct exchange {
 	enum exch_state state;
 	struct worker *w;
 	struct conn *c;		    /* NULL: the client has gone */
-	TAILQ_ENTRY(exchange) link; /* in w->waiting (ACKWAIT) or w->spare */
+	TAILQ_ENTRY(exchange) link; /* in w->waiting (ACKWAIT) */
 	int64_t deadline_ms;
 	int64_t start_ms;
 	struct throttle_item pace;    /* its place in the throttle */
@@ -110,6 +110,8 @@ void exch_on_deadline(struct exchange *x, int64_t now);
 void exch_abort(struct exchange *x, enum reason why);
 /* Ask again for those that waited for an acknowledgement to be learned. */
 void exch_wake_waiting(struct worker *w);
+/* Once a second: give back some of those that a burst left over. */
+void exch_trim(struct worker *w);
 /* Free the spare ones (at exit). */
 void exch_fini(struct worker *w);
 

@@ -15,7 +15,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define TICK_US 100000
+#define TICK_US		  100000
+#define TICKS_OF_A_SECOND 10
 /* Request head as we write it: the client's bound, and our own fields. */
 #define OUT_CAP (128 * 1024)
 
@@ -36,6 +37,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	flush_tick(w->flush);
 	if (w->listener != NULL)
 		listener_tick(w->listener);
+	if (++w->n_ticks % TICKS_OF_A_SECOND == 0) {
+		exch_trim(w);
+		iobuf_pool_trim();
+	}
 	metric_set(M_ACK_TEMPLATES, ack_count(w->ack));
 	metric_set(M_STORE_UP, store_is_redis_up(w->store));
 }
@@ -180,7 +185,6 @@ int worker_open(struct worker *w, struct event_base *base, const struct conf *co
 
 	*w = (struct worker){.conf = conf, .base = base, .number = number};
 	TAILQ_INIT(&w->waiting);
-	TAILQ_INIT(&w->spare);
 	TAILQ_INIT(&w->posts);
 	strbuf_init(&w->out, OUT_CAP);
 	set_limits(w);

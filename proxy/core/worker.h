@@ -8,6 +8,7 @@
 
 #include "filters/status_filter.h"
 #include "proxy/base/conf.h"
+#include "proxy/base/spare.h"
 #include "proxy/core/ack.h"
 #include "proxy/core/admin.h"
 #include "proxy/core/throttle.h"
@@ -52,8 +53,8 @@ struct worker {
 	struct strbuf out;	  /* head being written; emptied by its writer */
 	struct conn_list *conns;  /* CONN_STATES lists, by state */
 	struct exch_list waiting; /* for an acknowledgement to be learned */
-	struct exch_list spare;	  /* exchanges to use again */
-	unsigned n_spare;
+	struct spare spare;	  /* exchanges to use again */
+	unsigned n_ticks;
 	struct post_list posts; /* summaries under way */
 	struct addr_count *per_addr;
 	uint64_t ack_seen;	  /* ack_generation() that the waiting have been asked for */

@@ -1,19 +1,29 @@
 #include "proxy/io/iobuf.h"
 
+#include "proxy/base/spare.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
-/* More spare blocks than this go back to the system: a burst must not be kept for ever. */
-#define SPARE_MAX 256
+/* So many spare blocks are kept for ever. */
+#define SPARE_FLOOR 256
+/* A message of the usual size then lies in one page, and a waiting one holds no other. */
+#define BLOCK_ALIGN 4096
 
-static char *spare[SPARE_MAX];
-static unsigned n_spare;
+static struct spare spare;
+
+static char *new_block(void)
+{
+	char *p = spare_take(&spare);
+
+	return p != NULL ? p : aligned_alloc(BLOCK_ALIGN, IOBUF_BYTES);
+}
 
 int iobuf_need(struct iobuf *b)
 {
 	if (b->p != NULL)
 		return 0;
-	b->p = n_spare > 0 ? spare[--n_spare] : malloc(IOBUF_BYTES);
+	b->p = new_block();
 	if (b->p == NULL)
 		return -ENOMEM;
 	b->start = b->end = 0;
@@ -25,8 +35,8 @@ void iobuf_release(struct iobuf *b)
 {
 	if (b->p == NULL)
 		return;
-	if (b->cap == IOBUF_BYTES && n_spare < SPARE_MAX)
-		spare[n_spare++] = b->p;
+	if (b->cap == IOBUF_BYTES)
+		spare_put(&spare, b->p);
 	else
 		free(b->p);
 	*b = (struct iobuf){0};
@@ -60,8 +70,18 @@ void iobuf_compact(struct iobuf *b)
 	b->end = n;
 }
 
+static void free_blocks(size_t n)
+{
+	while (n-- > 0)
+		free(spare_take(&spare));
+}
+
+void iobuf_pool_trim(void)
+{
+	free_blocks(spare_surplus(&spare, SPARE_FLOOR));
+}
+
 void iobuf_pool_fini(void)
 {
-	while (n_spare > 0)
-		free(spare[--n_spare]);
+	free_blocks(spare.n);
 }

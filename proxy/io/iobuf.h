@@ -27,6 +27,8 @@ void iobuf_release(struct iobuf *b);
 int iobuf_enlarge(struct iobuf *b, size_t cap) MUSTUSE;
 /* Move the contents to the front of the block. */
 void iobuf_compact(struct iobuf *b);
+/* Once a second: give back some of the blocks that a burst left over. */
+void iobuf_pool_trim(void);
 /* Free the pool's spare blocks (at exit). */
 void iobuf_pool_fini(void);
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-/* As many blocks as the pool keeps at most, and some more. */
+/* More blocks than the pool keeps for ever. */
 #define MANY 300
 
 static struct iobuf filled(const char *text)
@@ -64,7 +64,7 @@ static void test_release_leaves_nothing_and_block_is_used_again(void **state)
 	iobuf_release(&b);
 }
 
-static void test_release_more_than_the_pool_keeps_frees_the_rest(void **state)
+static void test_no_block_is_given_twice(void **state)
 {
 	static struct iobuf b[MANY];
 
@@ -82,6 +82,16 @@ static void test_release_more_than_the_pool_keeps_frees_the_rest(void **state)
 		for (unsigned i = 0; i < MANY; i++)
 			iobuf_release(&b[i]);
 	}
+}
+
+static void test_block_begins_a_page(void **state)
+{
+	struct iobuf b = {0};
+
+	(void)state;
+	assert_int_equal(iobuf_need(&b), 0);
+	assert_int_equal((uintptr_t)b.p % 4096, 0);
+	iobuf_release(&b);
 }
 
 static void test_consume_part_keeps_bytes_where_they_are(void **state)
@@ -198,7 +208,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON_EMPTY_POOL(test_need_gives_one_empty_block),
 		ON_EMPTY_POOL(test_release_leaves_nothing_and_block_is_used_again),
-		ON_EMPTY_POOL(test_release_more_than_the_pool_keeps_frees_the_rest),
+		ON_EMPTY_POOL(test_no_block_is_given_twice),
+		ON_EMPTY_POOL(test_block_begins_a_page),
 		ON_EMPTY_POOL(test_consume_part_keeps_bytes_where_they_are),
 		ON_EMPTY_POOL(test_compact_moves_contents_to_the_front),
 		ON_EMPTY_POOL(test_compact_without_block_harmless),
