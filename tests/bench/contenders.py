@@ -277,7 +277,7 @@ class NginxLua(Nginx):
     modules = ("/usr/lib/nginx/modules/ndk_http_module.so",
                "/usr/lib/nginx/modules/ngx_http_lua_module.so")
 
-    def __init__(self, name="nginx-lua", fsync="always"):
+    def __init__(self, name="nginx-lua", fsync="always", recognise=""):
         super().__init__()
         self.name = name
         self.redis = None
@@ -290,9 +290,9 @@ class NginxLua(Nginx):
         self.locations = """
         location = /ccm_system/request {
             client_body_buffer_size 64k;
-            content_by_lua_block { require("absorb").content() }
+            content_by_lua_block { require("absorb").content(%s) }
         }
-        location @mp {%s}""" % TO_BACKEND
+        location @mp {%s}""" % (recognise, TO_BACKEND)
 
     def start(self, backend, core=PROXY_CORE):
         binary = shutil.which("redis-server") or shutil.which("redis-check-rdb")

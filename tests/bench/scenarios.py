@@ -13,8 +13,9 @@ MAKERS = {
     "nginx": C.Nginx,
     "nginx-lua": C.NginxLua,
     "statweir, 2 workers": lambda: C.Statweir("statweir, 2 workers", workers=2),
-    "statweir, everysec": lambda: C.Statweir("statweir, everysec", ["redis.durability=journal"]),
     "nginx-lua, everysec": lambda: C.NginxLua("nginx-lua, everysec", "everysec"),
+    "nginx-lua with expat": lambda: C.NginxLua("nginx-lua, expat",
+                                           recognise='require("absorb_xml").recognise'),
     "statweir, 100,000 clients": lambda: C.Statweir("statweir, 100,000 clients"),
 }
 
@@ -59,8 +60,8 @@ def all_scenarios():
     for n in (1, 64, 512, 5000):
         names = ("statweir", "nginx-lua")
         if n == 64:
-            names += ("statweir, 2 workers", "statweir, 100,000 clients", "statweir, everysec",
-                      "nginx-lua, everysec", "haproxy", "nginx")
+            names += ("statweir, 2 workers", "statweir, 100,000 clients", "nginx-lua, everysec",
+                      "nginx-lua with expat", "haproxy", "nginx")
         s = Scenario("absorb-%d" % n, "absorb a 10907, %d connection%s" %
                      (n, "" if n == 1 else "s"), flood, names, n, "%d" % n if n > 64 else "",
                      is_flood=True)

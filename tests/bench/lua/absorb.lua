@@ -52,7 +52,7 @@ local function behind(xml, tag)
 end
 
 -- First and last byte of the two parts' contents; nil unless there are exactly two.
-local function parts(body, boundary)
+function M.parts(body, boundary)
   local dash = "--" .. boundary
   if sub(body, 1, #dash) ~= dash then return nil end
   local h1 = find(body, "\r\n\r\n", #dash, true)
@@ -67,8 +67,8 @@ local function parts(body, boundary)
 end
 
 -- Message ID, client and rule of a 10907; nil for anything else.
-local function recognise(body, boundary)
-  local f1, l1, f2, l2 = parts(body, boundary)
+local function search(body, boundary)
+  local f1, l1, f2, l2 = M.parts(body, boundary)
   if not f1 or byte(body, f1) ~= 0xff or byte(body, f1 + 1) ~= 0xfe then return nil end
   local msg = narrow(body, f1 + 2, l1)
   if not msg or sub(msg, 1, 5) ~= "<Msg " or find(msg, "<!DOCTYPE", 1, true) or
@@ -118,13 +118,14 @@ local function record(id, client, rule)
   return true
 end
 
-function M.content()
+-- recognise: another way than plain search.
+function M.content(recognise)
   ngx.req.read_body()
   local body = ngx.req.get_body_data()
   local _, _, boundary = find(ngx.var.http_content_type or "",
     '^multipart/mixed;%s*boundary="?([^";]+)"?')
   if body and boundary and ngx.req.get_method() == "CCM_POST" and not ngx.var.http_authorization then
-    local id, client, rule = recognise(body, boundary)
+    local id, client, rule = (recognise or search)(body, boundary)
     if id and record(id, client, rule) then
       ngx.header.content_type = ACK_TYPE
       ngx.header.content_length = #ACK_BODY
