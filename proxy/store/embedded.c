@@ -165,6 +165,7 @@ static void write_config(struct embedded *e, const struct conf *conf)
 		 "maxmemory-policy noeviction\n"
 		 "set-max-intset-entries 4096\n"
 		 "zset-max-listpack-entries 16\n"
+		 "hash-max-listpack-entries 128\n"
 		 "latency-tracking no\n",
 		 conf->durability == DURABLE_REDIS ? "always" : "everysec");
 }

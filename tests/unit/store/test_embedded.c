@@ -64,6 +64,7 @@ static void test_embedded_start_settings_as_promised(void **state)
 		{"CONFIG GET maxmemory-policy", "noeviction"},
 		{"CONFIG GET set-max-intset-entries", "4096"},
 		{"CONFIG GET zset-max-listpack-entries", "16"},
+		{"CONFIG GET hash-max-listpack-entries", "128"},
 		{"CONFIG GET unixsocketperm", "700"},
 	};
 	struct embedded *e = rig_redis(&conf);

@@ -112,7 +112,7 @@ static void test_absorb_times_last_is_never_before_first(void **state)
 }
 
 /* The function remembers whom it told of a second: not beyond a seal, nor the second. */
-static void test_absorb_times_last_told_again(void **state)
+static void test_absorb_times_told_again(void **state)
 {
 	(void)state;
 	number("absorb 3100 3000 60 1 X 1 R1");
@@ -126,6 +126,30 @@ static void test_absorb_times_last_told_again(void **state)
 	number("absorb 3950 3000 60 1 X 4 R1");
 	number("absorb 4050 4000 60 1 X 5 R2");
 	expect_claim("seal 1 9 5000 60", "X", "3 3950 4000 2 xc0 [] []");
+}
+
+static void test_absorb_older_first_in_one_second(void **state)
+{
+	(void)state;
+	number("absorb 3500 3000 60 2 X 1 R1 Y 1 R1");
+	number("absorb 3100 3000 60 1 X 2 R2");
+	number("absorb 3300 3000 60 1 X 3 R3");
+	number("lease p 60000");
+	expect_claim("seal 1 1 5000 60", "X", "1 3100 3100 3 xe0 [] []");
+}
+
+/*
+ * Another server was the master for a moment, sealed, and its data came back without the
+ * functions being loaded again: what the function remembers must not hide a client.
+ */
+static void test_absorb_sealed_by_another_server(void **state)
+{
+	(void)state;
+	number("absorb 3100 3000 60 1 X 1 R1");
+	freeReplyObject(redisCommand(link_, "ZREM %s X", shard_key("dirty")));
+	freeReplyObject(redisCommand(link_, "HINCRBY %s @s 1", shard_key("i")));
+	number("absorb 3200 3000 60 1 X 2 R2");
+	assert_int_equal(command_number("ZCARD %s", shard_key("dirty")), 1);
 }
 
 static void test_absorb_rule_counters_in_redis(void **state)
@@ -212,7 +236,9 @@ int main(void)
 		CASE(test_absorb_times_first_is_earliest_last_is_latest),
 		CASE(test_absorb_times_last_is_never_before_first),
 		CASE(test_absorb_rule_numbers_after_flushall),
-		CASE(test_absorb_times_last_told_again),
+		CASE(test_absorb_times_told_again),
+		CASE(test_absorb_older_first_in_one_second),
+		CASE(test_absorb_sealed_by_another_server),
 		CASE(test_absorb_rule_counters_in_redis),
 		CASE(test_audit_random_steps_books_balance),
 		CASE(test_audit_finds_what_the_totals_do_not),
