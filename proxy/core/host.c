@@ -115,6 +115,8 @@ static int add_events(struct host *h)
 	if (event_add(h->on_term, NULL) < 0 || event_add(h->on_int, NULL) < 0 ||
 	    event_add(h->on_child, NULL) < 0 || event_add(h->tick, &period) < 0)
 		return -ENOMEM;
+	/* One may have ended before anybody listened. */
+	event_active(h->on_child, EV_SIGNAL, 1);
 	return 0;
 }
 

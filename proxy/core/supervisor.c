@@ -1,6 +1,7 @@
 #include "proxy/core/supervisor.h"
 
 #include "proxy/base/clock.h"
+#include "proxy/base/failpoint.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
 #include "proxy/base/reserve.h"
@@ -223,6 +224,7 @@ static enum exit_code start(struct supervisor *s, struct event_base **base)
 		return rc;
 	for (unsigned i = 0; i < s->n; i++)
 		spawn(s, i);
+	FAILPOINT("workers_begun");
 	/* After the forks: a worker must not inherit the supervisor's event base. */
 	*base = event_base_new();
 	if (*base == NULL)

@@ -1,7 +1,7 @@
 """X22, X23, X25: each call of a kind fails once, the first, the second ... until none is left.
 
 The ordinary run takes strides and ends with a pass in which nothing fired, too;
-NTH_ALL=1 takes every call: some forty minutes.
+NTH_ALL=1 takes every call: an hour or more.
 """
 import http.client
 import os
