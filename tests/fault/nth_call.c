@@ -7,12 +7,14 @@
  *	NTH_PATH=/journal/	files only: the path of the descriptor contains this
  *	NTH_GATE=FILE		nothing happens, and nothing is counted, while FILE is missing
  *	NTH_FIRED=FILE		is made when something has happened, with the stack in it
+ *	NTH_LIVE=FILE		how many blocks of malloc() are left at exit() (nth_malloc.so)
  *	NTH_CLOCK=FILE		its 8 bytes are seconds added to the wall clock
  *
  * CALL:WHAT@N is the Nth call, @N+ all from there on, %N each Nth. WHAT is the name of an
  * error, "short" (one byte) or sleep<MS>.
  * "fail" is ENOMEM. Calls: open write pwrite writev fdatasync fsync rename malloc send
- * recv read connect accept; malloc (calloc, realloc) only in nth_malloc.so.
+ * recv read connect accept; malloc (calloc, realloc,
+ * aligned_alloc) only in nth_malloc.so.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -98,6 +100,11 @@ static _Thread_local bool is_inside;
 extern void *__libc_malloc(size_t n);
 extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *p, size_t n);
+extern void *__libc_memalign(size_t align, size_t n);
+extern void __libc_free(void *p);
+
+static atomic_long n_live;
+static const char *live;
 #endif
 
 static void *next(const char *name)
@@ -203,6 +210,7 @@ __attribute__((constructor)) static void start(void)
 #ifdef NTH_MALLOC
 	/* Not for the programs that this one starts. */
 	unsetenv("LD_PRELOAD");
+	live = kept("NTH_LIVE");
 #endif
 	if (calls == NULL)
 		return;
@@ -429,19 +437,56 @@ int accept4(int fd, struct sockaddr *a, socklen_t *n, int flags)
 
 /* A program with an allocator of its own must not get the C library's: nth_malloc.so. */
 #ifdef NTH_MALLOC
+static void *given(void *p)
+{
+	n_live += p != NULL;
+	return p;
+}
+
 void *malloc(size_t n)
 {
-	return fate(CALL_MALLOC, -1) < 0 ? NULL : __libc_malloc(n);
+	return fate(CALL_MALLOC, -1) < 0 ? NULL : given(__libc_malloc(n));
 }
 
 void *calloc(size_t n, size_t size)
 {
-	return fate(CALL_MALLOC, -1) < 0 ? NULL : __libc_calloc(n, size);
+	return fate(CALL_MALLOC, -1) < 0 ? NULL : given(__libc_calloc(n, size));
+}
+
+void *aligned_alloc(size_t align, size_t n)
+{
+	return fate(CALL_MALLOC, -1) < 0 ? NULL : given(__libc_memalign(align, n));
 }
 
 void *realloc(void *p, size_t n)
 {
-	return fate(CALL_MALLOC, -1) < 0 ? NULL : __libc_realloc(p, n);
+	void *q;
+
+	if (fate(CALL_MALLOC, -1) < 0)
+		return NULL;
+	q = __libc_realloc(p, n);
+	if (p == NULL)
+		return given(q);
+	/* Without bytes to keep it is free(). */
+	n_live -= n == 0 && q == NULL;
+	return q;
+}
+
+void free(void *p)
+{
+	n_live -= p != NULL;
+	__libc_free(p);
+}
+
+__attribute__((destructor)) static void tell_live(void)
+{
+	FILE *f = live != NULL ? fopen(live, "w") : NULL;
+
+	if (f == NULL)
+		return;
+	/* Without the stream's own. */
+	fprintf(f, "%ld\n", (long)n_live - 1);
+	fclose(f);
 }
 #endif
 

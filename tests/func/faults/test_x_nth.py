@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 
+from command_proxy import CommandProxy
 from harness import ccm, client, proxy
 from harness.faults import end_leases, has_failpoints
 from harness.proxy import TOP, until
@@ -21,6 +22,7 @@ GET = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
 PAGES = ["/", "/stats.json", "/stats.csv", "/metrics", "/healthz", "/readyz", "/config", "/ledger",
          "/ledger?fresh=1", "/ledger?format=text", "/ledger/windows", "/clients/GUID:" + ccm.guid(999),
          "/rules", "/rules/TEACH", "/rules/TEACH/missing.csv"]
+NEVER = 1 << 40
 MOST = 3000  # passes; a loop that does not end by then never will
 
 
@@ -31,6 +33,7 @@ class Pass:
         self.p, self.redis, self.mp, self.n = p, redis, mp, n
         self.gate = os.path.join(folder, "gate")
         self.fired = os.path.join(folder, "fired")
+        self.live = os.path.join(folder, "live")
         for path in (self.gate, self.fired):
             if os.path.exists(path):
                 os.remove(path)
@@ -88,6 +91,21 @@ class Pass:
         with open(self.fired, encoding="utf-8", errors="replace") as f:
             return f.read()
 
+    def has_fired(self):
+        return os.path.exists(self.fired)
+
+    def look_for_leaks(self):
+        """At its end it holds no more blocks than one that nothing happened to."""
+        if not os.path.exists(self.live):
+            return
+        with open(self.live, encoding="ascii") as f:
+            n = int(f.read())
+        os.remove(self.live)
+        if self.n == 0:
+            self.p.held = n
+        assert n <= self.p.held, "call %d: %d blocks instead of %d are left\n%s" % (
+            self.n, n, self.p.held, self.fault())
+
     def settle(self, load):
         """It lives, nothing is lost, doubled or out of balance, and it ends well."""
         try:
@@ -96,21 +114,22 @@ class Pass:
             raise AssertionError("call %d, exit status %s\n%s\n%s" % (
                 self.n, self.p.proc.poll(), self.fault(), "\n".join(self.p.log[-20:]))) from e
         assert self.p.stop() == 0, (self.n, self.fault(), self.p.log[-20:])
+        self.look_for_leaks()
         text = "\n".join(self.p.earlier + self.p.log)
         for bad in ("check_failed", "Sanitizer", "worker_died"):
             assert bad not in text, (self.n, self.fault(), text[-5000:])
         self.p.earlier.clear()
 
 
-def loop(p, redis, mp, folder, stride, run, least=1):
+def loop(p, redis, mp, folder, stride, run, least=1, kind=Pass):
     """run(pass) until nothing fires. How many passes."""
     stride = least if os.environ.get("NTH_ALL") else stride
     n, passes = 1, 0
     while passes < MOST:
-        one = Pass(p, redis, mp, str(folder), n)
+        one = kind(p, redis, mp, str(folder), n)
         run(one)
         passes += 1
-        if not os.path.exists(one.fired):
+        if not one.has_fired():
             print("nth call: %d passes, stride %d, the last with nothing failing" % (
                 passes, stride))
             return passes
@@ -139,6 +158,44 @@ def test_X22_X23_nth_call_until_none_fails(calls, path, stride, shim, weirs, red
 
 
 @pytest.fixture
+def commands(redis):
+    made = CommandProxy(redis.socket)
+    yield made
+    made.close()
+
+
+class CommandPass(Pass):
+    """The nth command fails that Redis is sent."""
+
+    commands = None
+
+    def has_fired(self):
+        return self.commands.fired is not None
+
+    def fault(self):
+        return str(self.commands.fired)
+
+
+@pytest.mark.parametrize("how,durability,stride", [
+    ("refused", "journal", 5), ("unsent", "journal", 5), ("unsaid", "journal", 5),
+    ("unsaid", "redis", 5)])
+def test_X12_X14_nth_command_until_none_fails(how, durability, stride, commands, weirs, redis, mp,
+                                              tmp_path):
+    p = weirs(settings={**JOURNAL, "redis.durability": durability},
+              server="127.0.0.1:%d" % commands.port)
+    assert p.stop() == 0
+
+    def run(one):
+        one.commands = commands
+        one.start(False)
+        commands.arm(how, one.n, one.gate)
+        one.settle(one.work(True))
+
+    assert loop(p, redis, mp, tmp_path, stride, run, kind=CommandPass) > 1
+    p.again().ready()
+
+
+@pytest.fixture
 def plain(monkeypatch):
     """The sanitizers have an allocator of their own: this needs a build without."""
     found = [b for b in (proxy.binary(), os.path.join(TOP, "build/dev/statweir"))
@@ -148,9 +205,9 @@ def plain(monkeypatch):
     monkeypatch.setenv("STATWEIR_BIN", found[0])
 
 
-def malloc_fails(shim, n):
+def malloc_fails(shim, one, n=None):
     return {"LD_PRELOAD": shim.replace("nth_call", "nth_malloc"), "NTH_ONLY": "statweir",
-            "NTH_CALLS": "malloc:fail@%d" % n}
+            "NTH_LIVE": one.live, "NTH_CALLS": "malloc:fail@%d" % (n or one.n)}
 
 
 @pytest.mark.parametrize("asks,workers,stride", [(False, 1, 23), (True, 1, 499), (True, 2, 499)])
@@ -159,9 +216,11 @@ def test_X25_nth_malloc_until_none_fails(asks, workers, stride, shim, plain, wei
     p = weirs(settings={**JOURNAL, "global.workers": str(workers)})
     assert p.stop() == 0
 
-    def run(one):
-        one.start(False, **malloc_fails(shim, one.n))
+    def run(one, n=None):
+        one.start(False, **malloc_fails(shim, one, n))
         one.settle(one.work(True, asks))
+
+    run(Pass(p, redis, mp, str(tmp_path), 0), NEVER)
 
     # Pages make thousands of allocations, most of them alike.
     assert loop(p, redis, mp, tmp_path, stride, run, least=7 if asks else 1) > 1
@@ -179,7 +238,7 @@ def test_X25_nth_malloc_of_the_start(settings, shim, plain, weirs, redis, mp, tm
         with open(one.gate, "w", encoding="ascii"):
             pass
         try:
-            p.again(NTH_GATE=one.gate, NTH_FIRED=one.fired, **malloc_fails(shim, one.n))
+            p.again(NTH_GATE=one.gate, NTH_FIRED=one.fired, **malloc_fails(shim, one))
         except AssertionError:
             p.reader.join(5)
             assert p.proc.wait() == 1, (one.n, one.fault(), p.log)
