@@ -1,7 +1,7 @@
 #include "proxy/core/ack_file.h"
 
 #include "proxy/base/clock.h"
-#include "proxy/base/failpoint.h"
+#include "proxy/base/file.h"
 #include "proxy/base/log.h"
 #include "proxy/base/siphash.h"
 #include "proxy/http/body.h"
@@ -126,34 +126,6 @@ static int read_response(const struct ack_dir *d, struct slice raw, struct slice
 
 /* --- files --- */
 
-static int read_all(int fd, struct strbuf *out)
-{
-	char piece[4096];
-	ssize_t n;
-
-	while ((n = read(fd, piece, sizeof(piece))) > 0)
-		strbuf_put(out, slice_make(piece, (size_t)n));
-	if (n < 0)
-		return -errno;
-	return strbuf_ok(out) ? 0 : -EFBIG;
-}
-
-static int read_file(const char *path, struct strbuf *out)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-	int rc;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0)
-		rc = -errno;
-	else
-		rc = S_ISREG(st.st_mode) ? read_all(fd, out) : -EINVAL;
-	close(fd);
-	return rc;
-}
-
 int ack_file_read_response(const struct ack_dir *d, const char *path, struct ack_template **out)
 {
 	char what[ACK_WHAT] = "";
@@ -161,7 +133,7 @@ int ack_file_read_response(const struct ack_dir *d, const char *path, struct ack
 	int rc;
 
 	strbuf_init(&raw, FILE_CAP);
-	rc = read_file(path, &raw);
+	rc = file_read(path, &raw);
 	if (rc < 0)
 		snprintf(what, sizeof(what), "%s", strerror(-rc));
 	else
@@ -284,7 +256,7 @@ static void load_one(const struct ack_dir *d, const char *name, ack_loaded_fn *f
 
 	snprintf(path, sizeof(path), "%s/%s", d->path, name);
 	strbuf_init(&raw, FILE_CAP);
-	rc = read_file(path, &raw);
+	rc = file_read(path, &raw);
 	if (rc < 0)
 		snprintf(what, sizeof(what), "%s", strerror(-rc));
 	else
@@ -332,61 +304,6 @@ static void name_file(const struct ack_key *key, char out[NAME_BYTES])
 	snprintf(out, NAME_BYTES, "%016" PRIx64 ".ack", hash);
 }
 
-static int write_all(int fd, struct slice s)
-{
-	while (s.n > 0) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		s = slice_drop(s, (size_t)n);
-	}
-	return 0;
-}
-
-static int sync_dir(const struct ack_dir *d)
-{
-	int fd = open(d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int rc;
-
-	if (fd < 0)
-		return -errno;
-	rc = fsync(fd) < 0 ? -errno : 0;
-	close(fd);
-	return rc;
-}
-
-static int replace_file(const struct ack_dir *d, const char *path, struct slice head,
-			struct slice content)
-{
-	char temp[4096];
-	int fd, rc;
-
-	/* Not the name of an acknowledgement: half a file is never read. */
-	snprintf(temp, sizeof(temp), "%s/.new-%ld", d->path, (long)getpid());
-	fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	rc = FAILPOINT_ERROR("ack_file_write");
-	if (rc == 0)
-		rc = write_all(fd, head);
-	if (rc == 0)
-		rc = write_all(fd, content);
-	if (rc == 0 && fsync(fd) < 0)
-		rc = -errno;
-	if (close(fd) < 0 && rc == 0)
-		rc = -errno;
-	if (rc == 0)
-		rc = FAILPOINT_ERROR("ack_file_rename");
-	if (rc == 0 && rename(temp, path) < 0)
-		rc = -errno;
-	if (rc < 0)
-		unlink(temp);
-	return rc < 0 ? rc : sync_dir(d);
-}
-
 static void put_content(const struct ack_dir *d, const struct ack_key *key,
 			const struct ack_template *t, struct strbuf *out)
 {
@@ -412,6 +329,7 @@ int ack_file_write(const struct ack_dir *d, const struct ack_key *key, const str
 {
 	char path[4096], name[NAME_BYTES], head[64];
 	struct strbuf content;
+	struct slice v[2];
 	int rc = -ENOMEM, n;
 
 	*crc = 0;
@@ -424,7 +342,9 @@ int ack_file_write(const struct ack_dir *d, const struct ack_key *key, const str
 	if (strbuf_ok(&content)) {
 		*crc = crc_of(strbuf_slice(&content));
 		n = snprintf(head, sizeof(head), FORMAT "%08" PRIx32 "\n", *crc);
-		rc = replace_file(d, path, slice_make(head, (size_t)n), strbuf_slice(&content));
+		v[0] = slice_make(head, (size_t)n);
+		v[1] = strbuf_slice(&content);
+		rc = file_replace(path, v, 2, FILE_SYNCED);
 	}
 	strbuf_fini(&content);
 	if (rc < 0)
@@ -448,5 +368,5 @@ void ack_file_remove(const struct ack_dir *d, const struct ack_key *key)
 			 "otherwise now\"",
 			 path, strerror(errno));
 	else
-		(void)sync_dir(d);
+		(void)!file_sync_dir(d->path);
 }

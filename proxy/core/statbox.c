@@ -1,6 +1,7 @@
 #include "proxy/core/statbox.h"
 
 #include "proxy/base/clock.h"
+#include "proxy/base/file.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
 
@@ -73,22 +74,13 @@ bool statbox_read(const struct conf *conf, uint64_t *files)
 
 int statbox_write(const struct conf *conf, struct slice text)
 {
-	char path[4096], fresh[4100], line[TEXT_BYTES];
+	char path[4096], line[TEXT_BYTES];
+	struct slice content;
 	uint64_t files;
-	ssize_t n;
-	int fd, len;
 
 	if (!parse(text, &files))
 		return -EINVAL;
 	snprintf(path, sizeof(path), "%s/statbox", conf->state);
-	snprintf(fresh, sizeof(fresh), "%s.new", path);
-	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -errno;
-	len = snprintf(line, sizeof(line), "%" PRIu64 "\n", files);
-	n = write(fd, line, (size_t)len);
-	if (close(fd) < 0 || n != len)
-		return -EIO;
-	/* Whole or not at all: a worker may be reading. */
-	return rename(fresh, path) < 0 ? -errno : 0;
+	content = slice_make(line, (size_t)snprintf(line, sizeof(line), "%" PRIu64 "\n", files));
+	return file_replace(path, &content, 1, FILE_LAZY);
 }

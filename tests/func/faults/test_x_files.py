@@ -8,8 +8,8 @@ from harness.faults import ask, learn
 from harness.proxy import Statweir
 
 
-@pytest.mark.parametrize("fault", ["ack_file_write=error:ENOSPC", "ack_file_rename=error:EIO",
-                                   "ack_file_write=kill@1", "ack_file_rename=kill@1"])
+@pytest.mark.parametrize("fault", ["file_write=error:ENOSPC", "file_rename=error:EIO",
+                                   "file_write=kill@2", "file_rename=kill@2"])
 def test_X22_acknowledgement_file_fails(fault, failpoints, weirs, redis, mp):
     p = weirs(failpoints=fault, teach=False)
     Statweir.ready(p)

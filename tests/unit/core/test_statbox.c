@@ -25,7 +25,7 @@ static int setup(void **state)
 	if (mkdtemp(folder) == NULL)
 		return -1;
 	snprintf(path, sizeof(path), "%s/statbox", folder);
-	snprintf(fresh, sizeof(fresh), "%s/statbox.new", folder);
+	snprintf(fresh, sizeof(fresh), "%s/.new-%ld", folder, (long)getpid());
 	conf = (struct conf){.state = folder, .throttle_files_from = none};
 	rig_skip_ms(120000);
 	clock_refresh();
