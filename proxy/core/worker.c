@@ -166,7 +166,7 @@ static int open_parts(struct worker *w)
 	if (rc == 0)
 		rc = store_open(&w->store, w->base, w->conf);
 	if (rc == 0)
-		rc = store_use_journal(w->store, w->number);
+		rc = store_use_state(w->store, w->number);
 	if (rc == 0)
 		rc = pace_open(w);
 	if (rc == 0)

@@ -21,7 +21,6 @@ void journal_conf_init(struct journal_conf *c, const char *dir)
 		.segment_bytes = UINT64_C(16) << 20,
 		.limit_bytes = UINT64_C(4) << 30,
 		.buffer_bytes = UINT64_C(4) << 20,
-		.grace_ms = 10000,
 	};
 }
 
@@ -29,7 +28,7 @@ static bool is_conf_sane(const struct journal_conf *c)
 {
 	return c->segment_bytes >= SEGMENT_MIN && c->segment_bytes <= SEGMENT_MAX &&
 	       c->segment_bytes % JOURNAL_ALIGN == 0 && c->limit_bytes >= 2 * c->segment_bytes &&
-	       c->buffer_bytes >= BUFFER_MIN && c->buffer_bytes <= BUFFER_MAX && c->grace_ms >= 0 &&
+	       c->buffer_bytes >= BUFFER_MIN && c->buffer_bytes <= BUFFER_MAX &&
 	       c->window_ms >= 0 && strlen(c->dir) < JOURNAL_DIR_BYTES;
 }
 
@@ -263,6 +262,12 @@ void journal_applied(struct journal *j, uint64_t seq)
 	s = find_segment(j, seq);
 	if (s != NULL)
 		journal_segment_mark(s, seq - s->header.first, clock_mono_ms());
+}
+
+void journal_release(struct journal *j, int64_t at_ms)
+{
+	if (at_ms > j->released_ms)
+		j->released_ms = at_ms;
 }
 
 static int64_t age_of_oldest(const struct journal *j)

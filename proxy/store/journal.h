@@ -5,7 +5,7 @@
  * Records gather in a buffer; journal_commit() hands it to the one writer thread,
  * which writes and syncs it while the next buffer fills, so the size of a group
  * regulates itself. Records lie in preallocated segment files. A segment goes away
- * when Redis has had all its records for longer than the grace time; until then it
+ * when Redis is certain to keep all its records, see journal_release(); until then it
  * can be replayed, also after Redis came back as another instance.
  *
  * Everything here belongs to the event loop's thread. A directory has one user.
@@ -30,7 +30,6 @@ struct journal_conf {
 	uint64_t segment_bytes; /* of new segments, a multiple of 8 from 4 KiB to 1 GiB */
 	uint64_t limit_bytes;	/* all segments together, at least two */
 	uint64_t buffer_bytes;	/* each of the two buffers */
-	int64_t grace_ms;	/* how long a record stays after Redis has had it */
 	int64_t window_ms; /* records of an earlier run that are older are not replayed; 0: all are
 			    */
 	uint64_t instance; /* written into segments; 0: a random one */
@@ -38,7 +37,7 @@ struct journal_conf {
 	bool is_inline; /* no thread, journal_commit() does the work itself: simulations */
 };
 
-/* 16 MiB segments, 4 GiB, 4 MiB buffers, 10 s of grace, no window. dir is borrowed until the open.
+/* 16 MiB segments, 4 GiB, 4 MiB buffers, no window. dir is borrowed until the open.
  */
 void journal_conf_init(struct journal_conf *c, const char *dir);
 
@@ -100,6 +99,13 @@ void journal_commit(struct journal *j);
  * numbers that no retained record has are ignored.
  */
 void journal_applied(struct journal *j, uint64_t seq);
+
+/*
+ * Redis keeps, for certain, each record that it had before at_ms (monotonic): segments of which
+ * that was the last may go. Until then they stay: Redis may forget its last seconds
+ * (store.md 5.3).
+ */
+void journal_release(struct journal *j, int64_t at_ms);
 
 /* Every 100 ms or so: drop what is done with, reserve space, mend a failed journal, metrics. */
 void journal_tick(struct journal *j);

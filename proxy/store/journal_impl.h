@@ -46,6 +46,7 @@ struct journal {
 		*cur; /* the last of segments, or NULL: the next group opens a new one */
 	struct journal_segment *hint; /* where journal_applied() found the last record, or NULL */
 	uint64_t bytes;		      /* of all segments; not of the spare */
+	int64_t released_ms;	      /* monotonic: journal_release() */
 	uint32_t generation;	      /* of the next segment */
 	bool is_after_gap;	      /* of the next segment: JOURNAL_AFTER_GAP */
 

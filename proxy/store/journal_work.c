@@ -321,7 +321,7 @@ static bool is_droppable(const struct journal *j, const struct journal_segment *
 		return false;
 	if (j->is_open && j->at == s)
 		return false;
-	return s->n == 0 || clock_mono_ms() - s->last_applied_ms >= j->conf.grace_ms;
+	return s->n == 0 || s->last_applied_ms < j->released_ms;
 }
 
 static void choose_drop(struct journal *j)

@@ -548,6 +548,7 @@ int store_open(struct store **out, struct event_base *base, const struct conf *c
 	STAILQ_INIT(&s->spare);
 	STAILQ_INIT(&s->rejected);
 	store_wait_init(&s->wait);
+	store_mark_read_nonce(s, 0);
 	snprintf(s->why, sizeof(s->why), "connecting to Redis");
 	s->kick = event_new(base, -1, 0, on_kick, s);
 	env = (struct link_env){.arg = s, .up = on_link_up, .down = on_link_down};

@@ -59,12 +59,13 @@ uint64_t record_digest(struct slice message_id);
  */
 int store_open(struct store **out, struct event_base *base, const struct conf *conf) MUSTUSE;
 /*
- * Where durability = journal: keep the journal of this worker (its number, from 0), which no other
- * process may have. Before the first store_add(); without it records rest on Redis alone. A
- * journal that cannot be opened is tried again, with the store not ready meanwhile.
- * 0, -EINVAL (path too long), -ENOMEM.
+ * Use the state directory as this worker (its number, from 0), which no other process may be:
+ * know its data in Redis again, notice a Redis that has lost some of it and, where durability
+ * = journal, keep the journal. Before the first store_add(); without it, records rest on Redis
+ * alone. A journal that cannot be opened is tried again, with the store not ready meanwhile.
+ * 0, -EINVAL (path too long), -EIO, -ENOMEM.
  */
-int store_use_journal(struct store *s, unsigned worker) MUSTUSE;
+int store_use_state(struct store *s, unsigned worker) MUSTUSE;
 /* Drops the link; every call still open is answered STORE_UNKNOWN (or STORE_REFUSED if unsent). */
 void store_close(struct store *s);
 
@@ -104,6 +105,11 @@ typedef void store_names_fn(void *arg, enum store_rc rc, const struct slice *nam
 unsigned store_n_shards(const struct store *s);
 /* 32 lower-case hex digits, made once per deployment and kept in Redis; empty until connected. */
 const char *store_nonce(const struct store *s);
+/*
+ * Grows whenever Redis may have forgotten what it answered last: its connection was lost, or
+ * it is another one than before.
+ */
+unsigned store_generation(const struct store *s);
 
 /* Try to become or stay the shard's flusher for ttl_ms: n = fencing token, 0 = another has it. */
 void store_lease(struct store *s, unsigned shard, const char *owner, int64_t ttl_ms,

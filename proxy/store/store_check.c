@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-/* While all is well, and while it is not: an operator waits for the effect of a remedy. */
+/*
+ * While all is well, and while it is not: an operator waits for the effect of a remedy. The
+ * journal is let go by the marks of checks, so a short grace time needs more of them.
+ */
 #define CHECK_PERIOD_MS 10000
 #define RECHECK_MS	1000
 
@@ -17,6 +20,7 @@ static const char *const durability_names[] = {"journal", "redis", "none"};
 
 static void check_facts(struct store *s);
 static void check_meta(struct store *s);
+static void check_replicas(struct store *s);
 
 /* Not ready, for this reason: one line whenever the reason changes. */
 static void not_ready(struct store *s, const char *why)
@@ -53,12 +57,26 @@ static void compare_instance(struct store *s)
 	bool is_other = has_changed(s->run_id, sizeof(s->run_id), s->facts.run_id);
 
 	is_other |= has_changed(s->replid, sizeof(s->replid), s->facts.replid);
-	if (!is_other || s->journal == NULL)
+	is_other |= s->mark.has_fallen;
+	s->mark.has_fallen = false;
+	if (!is_other)
 		return;
-	log_line(LOG_WARN, "redis_is_another",
-		 "run_id=%.40s replid=%.40s effect=\"the journal is replayed whole first\"",
-		 s->run_id, s->replid);
-	store_journal_restore(s);
+	s->generation++;
+	log_line(LOG_WARN, "redis_is_another", "run_id=%.40s replid=%.40s effect=\"%s\"", s->run_id,
+		 s->replid,
+		 s->journal != NULL ? "the journal is replayed whole first"
+				    : "none: it has all that was acknowledged");
+	if (s->journal != NULL)
+		store_journal_restore(s);
+}
+
+static int64_t period_ms(const struct store *s)
+{
+	int64_t half = s->conf->journal_grace_ms / 2;
+
+	if (s->journal == NULL || half >= CHECK_PERIOD_MS)
+		return CHECK_PERIOD_MS;
+	return half > RECHECK_MS ? half : RECHECK_MS;
 }
 
 static void check_passed(struct store *s)
@@ -66,9 +84,11 @@ static void check_passed(struct store *s)
 	bool was_ready = s->why[0] == '\0';
 
 	s->check = CHECK_IDLE;
-	s->next_check_ms = clock_mono_ms() + CHECK_PERIOD_MS;
+	s->next_check_ms = clock_mono_ms() + period_ms(s);
 	s->is_durable = s->is_ours = true;
 	s->is_foreign = false;
+	if (s->mark.is_on)
+		store_mark_written(s);
 	compare_instance(s);
 	s->why[0] = s->said[0] = '\0';
 	if (was_ready)
@@ -80,7 +100,7 @@ static void check_passed(struct store *s)
 		 s->facts.appendfsync[0] != '\0' ? s->facts.appendfsync : "unknown", s->n_shards);
 }
 
-static int send_words(struct store *s, link_reply_fn *reply, const char *words)
+int store_send_words(struct store *s, link_reply_fn *reply, const char *words)
 {
 	struct strbuf cmd;
 	int rc;
@@ -178,10 +198,10 @@ static void check_facts(struct store *s)
 {
 	s->check = CHECK_FACTS;
 	s->facts = (struct redis_facts){0};
-	if (send_words(s, on_info, "INFO") == 0 &&
-	    send_words(s, on_config,
-		       "CONFIG GET appendonly appendfsync no-appendfsync-on-rewrite "
-		       "set-max-intset-entries") == 0)
+	if (store_send_words(s, on_info, "INFO") == 0 &&
+	    store_send_words(s, on_config,
+			     "CONFIG GET appendonly appendfsync no-appendfsync-on-rewrite "
+			     "set-max-intset-entries") == 0)
 		return;
 	link_drop(s->link, "no memory");
 }
@@ -207,10 +227,9 @@ static void judge_meta(const struct store *s, const redisReply *r, char *why, si
 		 v[2]->type != REDIS_REPLY_STRING || v[2]->len != sizeof(s->nonce) - 1)
 		snprintf(why, room,
 			 "Redis has lost its data (key %s:meta is gone: FLUSHALL, or an empty "
-			 "server "
-			 "took its place): bring the data back, or restart every statweir to begin "
-			 "anew",
-			 s->conf->redis_prefix);
+			 "server took its place): bring the data back; or, to begin anew, remove "
+			 "%.100s/redis-mark and restart every statweir",
+			 s->conf->redis_prefix, s->conf->state);
 	else if (!is_text(v[0], ROLLUP_FORMAT))
 		snprintf(
 			why, room,
@@ -223,13 +242,13 @@ static void judge_meta(const struct store *s, const redisReply *r, char *why, si
 			 "%.16s, or use another redis.prefix",
 			 v[1]->str, shards, v[1]->str);
 	else if (s->is_known && !is_text(v[2], s->nonce))
-		snprintf(why, room,
-			 "Redis holds other data than before (nonce of %s:meta has changed: a "
-			 "backup "
-			 "was restored, or the server replaced): restart every statweir to go on "
-			 "with "
-			 "it",
-			 s->conf->redis_prefix);
+		snprintf(
+			why, room,
+			"Redis holds other data than before (nonce of %s:meta has changed: the "
+			"server was replaced, or a backup of another loaded): bring the data of "
+			"before back; or, to go on with this, remove %.100s/redis-mark and restart "
+			"every statweir",
+			s->conf->redis_prefix, s->conf->state);
 }
 
 static void on_replicas(void *arg, const redisReply *reply)
@@ -257,6 +276,41 @@ static void check_replicas(struct store *s)
 		link_drop(s->link, "no memory");
 }
 
+static void end_checks(struct store *s)
+{
+	if (store_wait_is_on(s))
+		check_replicas(s);
+	else
+		check_passed(s);
+}
+
+/* Not what it was: nothing more is promised until somebody has decided. */
+static void is_not_ours(struct store *s, const char *why)
+{
+	s->is_ours = false;
+	s->is_foreign = true;
+	check_failed_with(s, why);
+}
+
+static void on_mark_written(void *arg, const redisReply *reply)
+{
+	if (step_answered(arg, reply))
+		end_checks(arg);
+}
+
+static void on_mark(void *arg, const redisReply *reply)
+{
+	struct store *s = arg;
+	char why[STORE_WHY_BYTES];
+
+	if (!step_answered(s, reply))
+		return;
+	if (!store_mark_is_fit(s, reply, why, sizeof(why)))
+		is_not_ours(s, why);
+	else if (store_mark_write(s, on_mark_written) < 0)
+		link_drop(s->link, "no memory");
+}
+
 static void on_meta(void *arg, const redisReply *reply)
 {
 	struct store *s = arg;
@@ -266,9 +320,7 @@ static void on_meta(void *arg, const redisReply *reply)
 		return;
 	judge_meta(s, reply, why, sizeof(why));
 	if (why[0] != '\0') {
-		s->is_ours = false;
-		s->is_foreign = true;
-		check_failed_with(s, why);
+		is_not_ours(s, why);
 		return;
 	}
 	if (s->nonce[0] != '\0' && !is_text(reply->element[2], s->nonce))
@@ -276,10 +328,10 @@ static void on_meta(void *arg, const redisReply *reply)
 			 "reason=\"the Redis of before has forgotten everything\"");
 	memcpy(s->nonce, reply->element[2]->str, sizeof(s->nonce));
 	s->is_known = true;
-	if (store_wait_is_on(s))
-		check_replicas(s);
-	else
-		check_passed(s);
+	if (!s->mark.is_on)
+		end_checks(s);
+	else if (store_mark_ask(s, on_mark) < 0)
+		link_drop(s->link, "no memory");
 }
 
 static void on_set(void *arg, const redisReply *reply)
@@ -300,13 +352,13 @@ static int send_claim(struct store *s)
 		snprintf(nonce + 2 * i, 3, "%02x", random[i]);
 	/* The first instance decides, whichever it is. */
 	snprintf(text, sizeof(text), "HSETNX %s:meta format %s", prefix, ROLLUP_FORMAT);
-	rc = send_words(s, on_set, text);
+	rc = store_send_words(s, on_set, text);
 	snprintf(text, sizeof(text), "HSETNX %s:meta shards %u", prefix, s->n_shards);
 	if (rc == 0)
-		rc = send_words(s, on_set, text);
+		rc = store_send_words(s, on_set, text);
 	snprintf(text, sizeof(text), "HSETNX %s:meta nonce %s", prefix, nonce);
 	if (rc == 0)
-		rc = send_words(s, on_set, text);
+		rc = store_send_words(s, on_set, text);
 	return rc;
 }
 
@@ -322,7 +374,7 @@ static void check_meta(struct store *s)
 		rc = send_claim(s);
 	snprintf(text, sizeof(text), "HMGET %s:meta format shards nonce", s->conf->redis_prefix);
 	if (rc == 0)
-		rc = send_words(s, on_meta, text);
+		rc = store_send_words(s, on_meta, text);
 	if (rc < 0)
 		link_drop(s->link, "no memory");
 }
@@ -347,10 +399,16 @@ void store_check_tick(struct store *s)
 		check_facts(s);
 }
 
+unsigned store_generation(const struct store *s)
+{
+	return s->generation;
+}
+
 void store_check_lost(struct store *s, const char *why)
 {
 	s->check = CHECK_IDLE;
 	s->is_durable = s->is_ours = false;
+	s->generation++;
 	not_ready(s, why);
 }
 

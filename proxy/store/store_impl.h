@@ -7,6 +7,7 @@
  * store_verbs.c  lease, seal, outbox, settle and the rest: answers as values
  * store_query.c  what people ask: windows, a client, a rule
  * store_check.c  does Redis keep what is configured? whose data is it?
+ * store_mark.c	  has it all that it had?
  * store_wait.c	  do replicas have it?
  */
 #ifndef STATWEIR_STORE_STORE_IMPL_H
@@ -19,13 +20,14 @@
 #include "proxy/store/store.h"
 #include "proxy/store/store_check.h"
 #include "proxy/store/store_journal.h"
+#include "proxy/store/store_mark.h"
 #include "proxy/store/store_wait.h"
 
 #include <event2/event.h>
 #include <hiredis/hiredis.h>
 
 #define STORE_MAGIC	0x73746f72u
-#define STORE_WHY_BYTES 320
+#define STORE_WHY_BYTES 400
 
 struct call;
 /* reply is NULL unless rc is STORE_OK; a reply of the wrong shape is answered as unknown. */
@@ -74,6 +76,8 @@ struct store {
 	struct record_list rejected;	 /* the journal did not take them: likewise */
 	struct store_journal *journal;	 /* NULL: none */
 	struct store_wait wait;
+	struct store_mark mark;
+	unsigned generation; /* store_generation() */
 	/*
 	 * What Redis said of records in sum, not handed out to single ones yet: new, seen before.
 	 */
@@ -151,6 +155,8 @@ void verb_commit(struct call *c, enum need need);
 struct shard *verb_shard(struct store *s, unsigned shard);
 
 /* store_check.c */
+/* Send a command of a check, whose answer it waits for. 0 or -errno. */
+int store_send_words(struct store *s, link_reply_fn *reply, const char *words);
 void store_check_begin(struct store *s);
 void store_check_tick(struct store *s);
 void store_check_lost(struct store *s, const char *why);

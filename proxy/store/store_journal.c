@@ -96,6 +96,12 @@ void store_journal_recorded(struct store *s, const struct record *r)
 	journal_applied(s->journal->j, r->seq);
 }
 
+void store_journal_release(struct store *s, int64_t at_ms)
+{
+	if (s->journal->j != NULL)
+		journal_release(s->journal->j, at_ms);
+}
+
 void store_journal_left(struct store *s)
 {
 	s->journal->has_left = true;
@@ -268,7 +274,6 @@ static void read_conf(const struct store_journal *k, struct journal_conf *jc)
 	if (jc->segment_bytes > half)
 		jc->segment_bytes = half;
 	jc->segment_bytes &= ~(uint64_t)7;
-	jc->grace_ms = c->journal_grace_ms;
 	jc->window_ms = c->window_ms;
 	if (c->summary_form == FORM_EXEMPLAR)
 		jc->buffer_bytes = BUFFER_EXEMPLAR;
@@ -371,11 +376,10 @@ static void warn_of_orphans(const struct conf *conf)
 		closedir(d);
 }
 
-int store_use_journal(struct store *s, unsigned worker)
+int store_journal_open(struct store *s, unsigned worker)
 {
 	struct store_journal *k;
 
-	OBJ_CHECK(s, STORE_MAGIC);
 	if (s->conf->durability != DURABLE_JOURNAL)
 		return 0;
 	k = calloc(1, sizeof(*k));

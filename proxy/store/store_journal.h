@@ -28,6 +28,11 @@ bool store_journal_is_restoring(const struct store *s);
 /* Why nothing can be kept, in words for an operator; NULL: it can. */
 const char *store_journal_why_not(const struct store *s);
 
+/* Redis keeps, for certain, what it had before at_ms (monotonic): the journal need not. */
+void store_journal_release(struct store *s, int64_t at_ms);
+
+/* As of store_use_state(). */
+int store_journal_open(struct store *s, unsigned worker) MUSTUSE;
 void store_journal_tick(struct store *s);
 /* Between turns: send more of the pass, if it is its turn. */
 void store_journal_replay(struct store *s);

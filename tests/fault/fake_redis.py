@@ -32,6 +32,7 @@ class FakeRedis:
         self.errors_left = {}
         self.seen = []
         self.digests = set()
+        self.hashes = {}
         self.shards = "16"
         self.nonce = "0123456789abcdef0123456789abcdef"
         self.cond = threading.Condition()
@@ -124,6 +125,14 @@ class FakeRedis:
 
     def _do_hmget(self, _words):
         return array([bulk("2"), bulk(self.shards), bulk(self.nonce)])
+
+    def _do_hget(self, words):
+        value = self.hashes.get((words[1], words[2]))
+        return b"$-1\r\n" if value is None else bulk(value)
+
+    def _do_hset(self, words):
+        self.hashes[words[1], words[2]] = words[3]
+        return b":0\r\n"
 
     def _do_absorb(self, words):
         n = int(words[7])

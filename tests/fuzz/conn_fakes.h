@@ -117,7 +117,7 @@ int store_open(struct store **out, struct event_base *base, const struct conf *c
 	return 0;
 }
 
-int store_use_journal(struct store *s, unsigned worker)
+int store_use_state(struct store *s, unsigned worker)
 {
 	(void)s;
 	(void)worker;

@@ -2,6 +2,7 @@
 import os
 import shutil
 import signal
+import time
 
 import pytest
 
@@ -80,6 +81,28 @@ def test_X17_redis_comes_back_without_its_last_seconds(weirs, redis, mp, tmp_pat
     redis.stop(signal.SIGKILL)
     shutil.rmtree(aof)
     shutil.copytree(copy, aof)
+    redis.start()
+    until("replayed", lambda: p.logged("journal_replayed") and replayed(p), 40)
+    check(load, mp, redis)
+
+
+def test_X17_and_stays_away_longer_than_the_grace_time(weirs, redis, mp, tmp_path):
+    p = weirs(settings={**JOURNAL, "journal.grace": "2s"})
+    aof = os.path.join(redis.folder, "appendonlydir")
+    copy = str(tmp_path / "copy")
+    shutil.copytree(aof, copy)
+    load = Load(p.port, seed=17)
+    load.send(80).retry()
+    # It takes 50,000 messages to fill a segment; the next start begins a new one.
+    assert p.stop() == 0
+    p.again().ready()
+    load.send(1).retry()
+    until("recorded", lambda: replayed(p))
+    redis.stop(signal.SIGKILL)
+    shutil.rmtree(aof)
+    shutil.copytree(copy, aof)
+    gone = time.monotonic() + 5
+    until("longer than the grace time", lambda: time.monotonic() > gone, 10)
     redis.start()
     until("replayed", lambda: p.logged("journal_replayed") and replayed(p), 40)
     check(load, mp, redis)

@@ -298,16 +298,21 @@ def test_X18_demoted_master_is_left(weirs, redis, mp):
     absorbing(p)
 
 
-def test_X19_flushall_stops_absorption_until_a_restart(weirs, redis, mp):
+def forwards(p, mp, client, reason):
+    until("it is said", lambda: reason in (p.logged("redis_not_ready") or ""), 40)
+    m = ccm.Message(client=client)
+    assert ask(p, m) == 200 and forwarded(mp, m) == 1
+
+
+def test_X19_flushall_stops_absorption_until_it_is_accepted(weirs, redis, mp):
     p = weirs()
     assert ask(p, ccm.Message(client=19)) == 200
     redis.call("FLUSHALL")
-    until("noticed", lambda: p.metric("statweir_redis_up") == 0, 40)
-    m = ccm.Message(client=19)
-    assert ask(p, m) == 200 and forwarded(mp, m) == 1
-    assert p.logged("redis_not_ready")
+    redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    forwards(p, mp, 19, "has lost its data")
     assert p.stop() == 0
-    p.again().ready()
+    forwards(p.again(), mp, 19, "has lost its data")
+    p.accept_redis().ready()
     assert ask(p, ccm.Message(client=19)) == 200 and count(redis, 19) == 1
 
 
@@ -316,9 +321,43 @@ def test_X19_another_redis_in_its_place(weirs, redis, mp):
     assert ask(p, ccm.Message(client=19)) == 200
     redis.call("HSET", "statweir:meta", "nonce", "f" * 32)
     redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-    until("noticed", lambda: "nonce" in (p.logged("redis_not_ready") or ""))
-    m = ccm.Message(client=19)
-    assert ask(p, m) == 200 and forwarded(mp, m) == 1
+    forwards(p, mp, 19, "nonce")
+    p.accept_redis().ready()
+    assert ask(p, ccm.Message(client=19)) == 200 and count(redis, 19) == 2
+
+
+def put_files(redis, path):
+    redis.stop()
+    shutil.rmtree(os.path.join(redis.folder, "appendonlydir"))
+    shutil.copytree(path, os.path.join(redis.folder, "appendonlydir"))
+    redis.start()
+
+
+@pytest.mark.parametrize("durability", ["redis", "journal"])
+def test_X19_older_backup_stops_absorption_until_the_newer_is_back(durability, weirs, redis, mp,
+                                                                   tmp_path):
+    aof, older, newer = (str(tmp_path / x) for x in ("appendonlydir", "older", "newer"))
+    p = weirs(settings={"redis.durability": durability, "journal.grace": "2s"})
+    assert ask(p, ccm.Message(client=19)) == 200
+    shutil.copytree(aof, older)
+    n = p.mark()
+    if durability == "redis":
+        assert p.stop() == 0
+        p.again().ready()
+    until("a later mark must be there", lambda: p.mark() > max(n, 1), 20)
+    assert ask(p, ccm.Message(client=19)) == 200 and count(redis, 19) == 2
+    redis.stop()
+    shutil.copytree(aof, newer)
+    put_files(redis, older)
+    forwards(p, mp, 19, "older state of its data")
+    assert p.stop() == 0
+    forwards(p.again(), mp, 19, "older state of its data")
+    put_files(redis, newer)
+    absorbing(p)
+    assert count(redis, 19) == 2
+    put_files(redis, older)
+    forwards(p, mp, 19, "older state of its data")
+    absorbing(p.accept_redis())
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
@@ -386,14 +425,25 @@ def test_X44_both_killed_started_in_either_order(first, weirs, redis, mp):
     check(load, mp, redis)
 
 
-def test_X45_empty_redis_at_start_begins_anew_and_says_so(weirs, redis, mp):
+def test_X45_empty_redis_at_start_is_refused_by_who_knows_another(weirs, redis, mp):
     p = weirs()
     assert ask(p, ccm.Message(client=45)) == 200
     assert p.stop() == 0
     redis.call("FLUSHALL")
-    p.again().ready()
+    forwards(p.again(), mp, 45, "has lost its data")
+    p.accept_redis().ready()
     assert ask(p, ccm.Message(client=45)) == 200
     assert count(redis, 45) == 1
+
+
+def test_X45_another_prefix_begins_anew(weirs, redis, mp):
+    p = weirs()
+    assert ask(p, ccm.Message(client=45)) == 200
+    assert p.stop() == 0
+    p.settings["redis.prefix"] = "second"
+    p.again().ready()
+    assert ask(p, ccm.Message(client=45)) == 200
+    assert redis.messages("second") == redis.messages() != {}
 
 
 @pytest.mark.parametrize("field,value", [("format", "1"), ("shards", "48")])

@@ -1,6 +1,7 @@
 """What the tests of faults share: a Redis of their own, failpoints, the shim, the judge."""
 import os
 import random
+import shutil
 import socket
 import sys
 
@@ -79,6 +80,20 @@ class Weir(Statweir):
             self.env["STATWEIR_FAILPOINTS"] = failpoints
         self.settings.setdefault("global.listen", "127.0.0.1:%d" % own_port())
         return self.start()
+
+    def mark(self):
+        """The least mark that Redis must have, as kept in the state directory; -1: none."""
+        try:
+            with open(os.path.join(self.state, "redis-mark", "0"), encoding="ascii") as f:
+                return int(f.read().split()[4])
+        except FileNotFoundError:
+            return -1
+
+    def accept_redis(self):
+        """As an operator does who goes on with what Redis has now."""
+        assert self.stop() == 0
+        shutil.rmtree(os.path.join(self.state, "redis-mark"))
+        return self.again()
 
     def is_dead(self):
         return until("statweir is dead", lambda: self.proc.poll() is not None)

@@ -29,12 +29,13 @@ static struct fake {
 	const char *fcall;	 /* NULL: as Redis would, of the digests that have come */
 	const char *mark, *wait; /* to HINCRBY and WAIT */
 	int64_t at_ms;		 /* of messages; 0: now */
-	unsigned n_fcalls, n_loads, n_conns, n_waits;
+	unsigned n_fcalls, n_loads, n_conns, n_waits, n_checks;
 	bool is_waiting;
 	unsigned missing;      /* so many calls find no function */
 	char asked[32];	       /* by the last WAIT */
 	unsigned seen[N_SENT]; /* how often each digest was recorded, by fcall NULL alone */
 	unsigned n_seen;       /* digests */
+	long long progress;    /* the store's mark of how far Redis has come; 0: none */
 } fake;
 
 static struct rig rig;
@@ -81,6 +82,17 @@ static inline void answer_function(const redisReply *r)
 	evbuffer_add_printf(bufferevent_get_output(fake.conn), ":%u\r\n", n_new);
 }
 
+static inline void answer_progress(void)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lld", fake.progress);
+	if (fake.progress > 0)
+		say_bulk(text);
+	else
+		say("$-1\r\n");
+}
+
 static inline void answer_command(const redisReply *r)
 {
 	const char *word = r->element[0]->str;
@@ -97,10 +109,16 @@ static inline void answer_command(const redisReply *r)
 	} else if (strcmp(word, "HSETNX") == 0) {
 		say(":0\r\n");
 	} else if (strcmp(word, "HMGET") == 0) {
+		fake.n_checks++;
 		say(fake.meta);
 	} else if (strcmp(word, "FCALL") == 0) {
 		fake.n_fcalls++;
 		answer_function(r);
+	} else if (strcmp(word, "HGET") == 0) {
+		answer_progress();
+	} else if (strcmp(word, "HSET") == 0) {
+		fake.progress = strtoll(r->element[3]->str, NULL, 10);
+		say(":0\r\n");
 	} else if (strcmp(word, "HINCRBY") == 0) {
 		say(fake.mark);
 	} else if (strcmp(word, "WAIT") == 0) {

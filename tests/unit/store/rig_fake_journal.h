@@ -24,7 +24,7 @@ static inline int journal_setup(void **state)
 	fake.fcall = NULL;
 	fake.at_ms = 0;
 	rig_set(&rig.conf, "redis.durability", "journal");
-	assert_int_equal(store_use_journal(rig.s, 0), 0);
+	assert_int_equal(store_use_state(rig.s, 0), 0);
 	return 0;
 }
 
@@ -37,7 +37,7 @@ static inline void reopen(void)
 		store_close(rig.s);
 	event_free(rig.tick);
 	assert_int_equal(store_open(&rig.s, rig.base, &rig.conf), 0);
-	assert_int_equal(store_use_journal(rig.s, 0), 0);
+	assert_int_equal(store_use_state(rig.s, 0), 0);
 	rig.tick = event_new(rig.base, -1, EV_PERSIST, rig_on_tick, &rig);
 	assert_int_equal(event_add(rig.tick, &period), 0);
 }

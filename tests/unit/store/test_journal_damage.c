@@ -86,7 +86,7 @@ static void test_flipped_bit_before_a_later_group_quarantined_rest_replayed(void
 		g->reported = g->last = 19;
 		g->may_jump = true;
 		rig_write(g, 1, 1);
-		rig_tick(g, 60000);
+		rig_let_go(g);
 		assert_int_equal(rig_count_files(g, ".bad"), 1);
 		assert_int_equal(rig_count_files(g, ".seg"), 1);
 		rig_close(g);
@@ -137,8 +137,7 @@ static void test_flipped_bit_read_in_the_running_journal_reported(void **state)
 	for (unsigned k = 2; k <= 300; k += 2)
 		assert_int_equal(seen[k], 1);
 	assert_int_equal(rig_stats(g).unapplied, 0);
-	rig_tick(g, 60000);
-	rig_tick(g, 1);
+	rig_let_go(g);
 	assert_int_equal(rig_count_files(g, ".bad"), 1);
 	rig_free(g);
 }

@@ -89,7 +89,7 @@ static void test_unapplied_record_keeps_its_segment(void **state)
 	rig_write(g, 200, 1);
 	for (uint64_t k = 2; k <= 200; k++)
 		journal_applied(g->j, k);
-	rig_tick(g, 60000);
+	rig_let_go(g);
 	assert_int_equal(rig_stats(g).unapplied, 1);
 	assert_int_equal(rig_stats(g).oldest_ms, 60000);
 	journal_replay_begin(g->j, false);
@@ -134,7 +134,7 @@ static void test_replay_begin_all_offers_everything_again(void **state)
 		journal_applied(g->j, k);
 	journal_replay_begin(g->j, true);
 	assert_int_equal(rig_stats(g).unapplied, 300);
-	rig_tick(g, 60000);
+	rig_let_go(g);
 	assert_int_equal(rig_replay(g, seen, true), 300);
 	for (unsigned k = 1; k <= 300; k++)
 		assert_int_equal(seen[k], 1);
@@ -169,8 +169,7 @@ static void test_segment_dropped_under_an_idle_pass(void **state)
 	assert_int_equal(journal_replay_next(g->j, v, 3), 3);
 	for (uint64_t k = 1; k <= 190; k++)
 		journal_applied(g->j, k);
-	rig_tick(g, 20000);
-	rig_tick(g, 1);
+	rig_let_go(g);
 	assert_int_equal(rig_replay(g, NULL, true), 10);
 	rig_free(g);
 }
@@ -194,7 +193,7 @@ static void test_expired_of_earlier_run_not_replayed_file_kept(void **state)
 	assert_int_equal(rig_replay(g, NULL, false), 0);
 	assert_int_equal(rig_stats(g).expired, 10);
 	rig_write(g, 1, 1);
-	rig_tick(g, 60000);
+	rig_let_go(g);
 	assert_int_equal(rig_count_files(g, ".old"), 1);
 	assert_int_equal(rig_count_files(g, ".seg"), 1);
 	rig_free(g);
@@ -220,7 +219,7 @@ static void test_expired_but_known_as_applied_dropped_silently(void **state)
 	assert_int_equal(rig_replay(g, NULL, false), 0);
 	assert_int_equal(rig_stats(g).expired, 0);
 	rig_write(g, 1, 1);
-	rig_tick(g, 60000);
+	rig_let_go(g);
 	assert_int_equal(rig_count_files(g, ".old"), 0);
 	assert_int_equal(rig_count_files(g, ".done"), 0);
 	rig_free(g);
