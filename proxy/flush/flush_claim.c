@@ -64,8 +64,13 @@ int claim_keep(struct flush_shard *s, const struct claim *c)
 	k->c.extra = copy_into(&p, c->extra);
 	k->c.raw = copy_into(&p, slice_make(c->raw.p, raw));
 	k->names_generation = s->names_generation;
-	/* Where Redis syncs every second: not posted before it is certainly on disk. */
+	/*
+	 * Where Redis syncs every second: not posted before it is certainly on disk. That it
+	 * was still there then, its answer to a later call tells.
+	 */
 	k->not_before_ms = clock_mono_ms() + s->f->conf->settle_wait_ms;
+	if (s->f->conf->settle_wait_ms > 0)
+		k->durable_ms = k->not_before_ms;
 	TAILQ_INSERT_TAIL(&s->f->claims, k, link);
 	s->n_claims++;
 	s->n_fresh++;
@@ -367,6 +372,12 @@ static void advance(struct flush_claim *k)
 	}
 	if (k->state != CLAIM_READY || f->is_stopping || !is_ours(k))
 		return;
+	if (!shard_is_remembered(k->shard))
+		return;
+	if (k->durable_ms > k->shard->confirmed_ms) {
+		k->shard->renew_ms = clock_mono_ms();
+		return;
+	}
 	/* A successor begins with the first part: where posts are slow, it would never end. */
 	if (k->shard->is_yielding && !k->is_between)
 		return;

@@ -61,6 +61,7 @@ struct flush_claim {
 	enum claim_state state;
 	int64_t token;	       /* of the lease it was read under */
 	int64_t not_before_ms; /* monotonic */
+	int64_t durable_ms;    /* monotonic: a Redis that is there then keeps it for certain */
 	unsigned attempts;     /* posts that were not acknowledged */
 	unsigned part, n_parts;
 	bool is_between;	   /* the part before this one has just been acknowledged */
@@ -92,8 +93,10 @@ struct flush_shard {
 	/* The lease. A token of 0: not held, as far as we know. */
 	int64_t token;
 	int64_t lease_sent_ms, lease_until_ms, renew_ms; /* monotonic */
-	int64_t gained_ms;  /* monotonic: when it was got, not renewed */
-	int64_t last_token; /* that we had, 0: none yet */
+	int64_t confirmed_ms; /* monotonic: Redis has extended it after this moment */
+	unsigned generation;  /* store_generation() that it was got in */
+	int64_t gained_ms;    /* monotonic: when it was got, not renewed */
+	int64_t last_token;   /* that we had, 0: none yet */
 	enum shard_phase phase;
 	unsigned n_claims;
 	unsigned n_fresh; /* of them, never refused by the upstream */
@@ -137,6 +140,8 @@ void shard_lose(struct flush_shard *s);
 void shard_recheck(struct flush_shard *s);
 /* May a summary go out now: is there enough left of the lease? */
 bool shard_may_post(const struct flush_shard *s);
+/* Has Redis certainly not forgotten what it said under this lease? */
+bool shard_is_remembered(const struct flush_shard *s);
 void shard_fini(struct flush_shard *s);
 
 /*

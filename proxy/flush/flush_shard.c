@@ -86,6 +86,11 @@ bool shard_may_post(const struct flush_shard *s)
 	return s->token != 0 && s->lease_until_ms - clock_mono_ms() > need;
 }
 
+bool shard_is_remembered(const struct flush_shard *s)
+{
+	return s->generation == store_generation(s->f->store);
+}
+
 static void gain(struct flush_shard *s, int64_t token)
 {
 	shard_lose(s);
@@ -93,6 +98,7 @@ static void gain(struct flush_shard *s, int64_t token)
 	if (s->last_token != 0 && token > s->last_token + 1)
 		share_met(s->f);
 	s->token = s->last_token = token;
+	s->generation = store_generation(s->f->store);
 	s->gained_ms = s->lease_sent_ms;
 	s->phase = PHASE_OUTBOX;
 	s->not_before_ms = 0;
@@ -125,6 +131,7 @@ static void on_lease(void *arg, enum store_rc rc, int64_t n)
 	/* From when it was asked for: the answer may have been on its way for long. */
 	s->lease_until_ms = s->lease_sent_ms + FLUSH_TTL_MS;
 	s->renew_ms = s->lease_sent_ms + FLUSH_RENEW_MS;
+	s->confirmed_ms = s->lease_sent_ms;
 	flush_next(s);
 }
 
@@ -329,6 +336,9 @@ void shard_step(struct flush_shard *s)
 		log_line(LOG_WARN, "flush_lease_expired", "shard=%u", s->number);
 		shard_lose(s);
 	}
+	/* Summaries in memory may be none in Redis any more, nor the lease ours. */
+	if (!shard_is_remembered(s))
+		shard_lose(s);
 	if (s->token == 0) {
 		if (s->is_wanted && !f->is_stopping && now >= s->not_before_ms &&
 		    store_nonce(f->store)[0] != '\0' && flush_may_post(f))

@@ -48,6 +48,23 @@ void fake_model_fini(struct fake_model *m)
 	free(m->clients);
 }
 
+void fake_model_save(const struct fake_model *m, struct fake_model *out)
+{
+	*out = *m;
+	out->clients = calloc(FAKE_CLIENTS, sizeof(*out->clients));
+	CHECK(out->clients != NULL);
+	memcpy(out->clients, m->clients, FAKE_CLIENTS * sizeof(*out->clients));
+}
+
+void fake_model_restore(struct fake_model *m, struct fake_model *saved)
+{
+	unsigned generation = m->generation + 1;
+
+	fake_model_fini(m);
+	*m = *saved;
+	m->generation = generation;
+}
+
 static struct fake_client *client_get(struct fake_model *m, const char *name)
 {
 	static const struct siphash_key key = {1, 2};
@@ -434,6 +451,11 @@ void store_tick(struct store *s)
 unsigned store_n_shards(const struct store *s)
 {
 	return s->m->n_shards;
+}
+
+unsigned store_generation(const struct store *s)
+{
+	return s->m->generation;
 }
 
 const char *store_nonce(const struct store *s)

@@ -63,12 +63,16 @@ struct fake_model {
 		int64_t token, until_ms;
 	} lease[FAKE_SHARDS];
 	unsigned n_seals[FAKE_SHARDS], n_rotations, n_fenced;
+	unsigned generation;
 };
 
 void fake_model_init(struct fake_model *m, unsigned n_shards);
 void fake_model_fini(struct fake_model *m);
 /* Count one message, as store_add() does. raw may be NULL. */
 void fake_model_add(struct fake_model *m, const char *client, const char *rule, const char *raw);
+/* As its file is now, for a Redis that dies and comes back with it. out is for one restore. */
+void fake_model_save(const struct fake_model *m, struct fake_model *out);
+void fake_model_restore(struct fake_model *m, struct fake_model *saved);
 /* Totals over all clients; open and sealed are recounted. */
 uint64_t fake_model_added(const struct fake_model *m);
 uint64_t fake_model_settled(const struct fake_model *m);

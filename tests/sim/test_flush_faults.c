@@ -95,6 +95,61 @@ static void test_flush_crash_successor_sends_the_same(void **state)
 	}
 }
 
+/* It dies within settle_wait of a seal and comes back without it. */
+static void test_flush_redis_forgets_a_seal_nothing_of_it_is_posted(void **state)
+{
+	struct fake_model saved;
+
+	(void)state;
+	sim_setup(1);
+	w.conf.settle_wait_ms = 2000;
+	node_start(0);
+	sim_add_clients(3);
+	sim_run(60000 - clock_wall_ms() % 60000);
+	fake_model_save(&w.m, &saved);
+	run_to_moment(SEALED);
+	fake_model_restore(&w.m, &saved);
+	sim_add("C0", 100, 5);
+	sim_run(TAKEOVER_MS + 61000);
+	assert_all_delivered();
+	assert_int_equal(w.n_posts, 3);
+	sim_teardown();
+}
+
+/* The same, and nobody tells: it is silent, and the flusher has no other question for it. */
+static void test_flush_redis_dies_silently_nothing_is_posted(void **state)
+{
+	struct fake_model saved;
+	unsigned n;
+
+	(void)state;
+	sim_setup(1);
+	w.conf.settle_wait_ms = 2000;
+	node_start(0);
+	/* A post that is under way keeps the lease, and the names of the rules. */
+	w.mp_delay_ms = 90000;
+	sim_add("C0", 0, 2);
+	sim_run(65000);
+	assert_int_equal(w.n_parts, 1);
+	sim_add("C1", 0, 2);
+	sim_run(60000 - clock_wall_ms() % 60000);
+	fake_model_save(&w.m, &saved);
+	for (unsigned i = 0; i < 1000 && !w.m.clients[1].is_sealed; i++)
+		sim_run(10);
+	assert_true(w.m.clients[1].is_sealed);
+	fake_store_delay(w.node[0].store, 6000);
+	n = w.n_parts;
+	sim_run(5000);
+	assert_int_equal(w.n_parts, n);
+	fake_model_restore(&w.m, &saved);
+	fake_store_delay(w.node[0].store, 0);
+	w.mp_delay_ms = 0;
+	sim_run(TAKEOVER_MS + 121000);
+	assert_all_delivered();
+	assert_int_equal(w.n_parts, 2);
+	sim_teardown();
+}
+
 static void test_flush_crash_between_parts_all_parts_again(void **state)
 {
 	(void)state;
@@ -393,6 +448,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flush_crash_successor_sends_the_same),
+		cmocka_unit_test(test_flush_redis_forgets_a_seal_nothing_of_it_is_posted),
+		cmocka_unit_test(test_flush_redis_dies_silently_nothing_is_posted),
 		cmocka_unit_test(test_flush_crash_between_parts_all_parts_again),
 		cmocka_unit_test(test_flush_two_holders_share_the_work),
 		cmocka_unit_test(test_flush_stopped_longer_than_lease_fenced),
