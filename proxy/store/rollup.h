@@ -6,7 +6,7 @@
 #ifndef STATWEIR_STORE_ROLLUP_H
 #define STATWEIR_STORE_ROLLUP_H
 
-#define ROLLUP_LIBRARY "statweir2"
+#define ROLLUP_LIBRARY "statweir3"
 /* Of the keys; changes only with their meaning. */
 #define ROLLUP_FORMAT "2"
 

@@ -248,12 +248,6 @@ static void put_record(struct strbuf *b, const struct record *r)
 	resp_bulk(b, rule);
 }
 
-/* How long dedupe sets are kept after their window was last written to. */
-static int64_t keep_s(const struct store *s)
-{
-	return s->conf->window_ms * 3 / 1000;
-}
-
 bool store_send_records(struct store *s, struct shard *sh, struct record_queue *q,
 			call_finish_fn *finish)
 {
@@ -267,11 +261,10 @@ bool store_send_records(struct store *s, struct shard *sh, struct record_queue *
 	take_records(q, c, &first_ms, &last_ms);
 	STAILQ_FOREACH (r, &c->records, link)
 		n_raw += carries_raw(r);
-	call_begin(c, "absorb", sh, 4 + (size_t)c->n_records * 3 + (size_t)n_raw * 2);
+	call_begin(c, "absorb", sh, 3 + (size_t)c->n_records * 3 + (size_t)n_raw * 2);
 	resp_number(&c->cmd, first_ms);
 	/* To the second, as it is told: what says nothing new, Redis neither changes nor logs. */
 	resp_number(&c->cmd, last_ms - last_ms % 1000);
-	resp_number(&c->cmd, keep_s(s));
 	resp_number(&c->cmd, c->n_records);
 	STAILQ_FOREACH (r, &c->records, link)
 		put_record(&c->cmd, r);

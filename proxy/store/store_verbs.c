@@ -182,22 +182,15 @@ void store_release(struct store *s, unsigned shard, const char *owner, store_num
 	verb_commit(c, NEED_DATA);
 }
 
-/* How long dedupe sets are kept after their window was last written to. */
-static int64_t keep_s(const struct store *s)
-{
-	return s->conf->window_ms * 3 / 1000;
-}
-
 void store_seal(struct store *s, unsigned shard, int64_t token, unsigned max, int64_t before_ms,
 		store_claims_fn *done, void *arg)
 {
 	struct call *c = verb_begin(s, finish_claims, (void (*)(void))done, arg);
 
-	call_begin(c, "seal", verb_shard(s, shard), 4);
+	call_begin(c, "seal", verb_shard(s, shard), 3);
 	resp_number(&c->cmd, token);
 	resp_number(&c->cmd, max);
 	resp_number(&c->cmd, before_ms);
-	resp_number(&c->cmd, keep_s(s));
 	verb_commit(c, NEED_DURABLE);
 }
 
@@ -226,10 +219,9 @@ void store_rotate(struct store *s, unsigned shard, int64_t token, store_number_f
 {
 	struct call *c = verb_begin(s, finish_number, (void (*)(void))done, arg);
 
-	call_begin(c, "rotate", verb_shard(s, shard), 3);
+	call_begin(c, "rotate", verb_shard(s, shard), 2);
 	resp_number(&c->cmd, token);
 	resp_number(&c->cmd, s->conf->window_ms);
-	resp_number(&c->cmd, keep_s(s));
 	verb_commit(c, NEED_DURABLE);
 }
 

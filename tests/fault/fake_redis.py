@@ -117,7 +117,7 @@ class FakeRedis:
 
     @staticmethod
     def _do_function(_words):
-        return bulk("statweir2")
+        return bulk("statweir3")
 
     @staticmethod
     def _do_hsetnx(_words):
@@ -135,10 +135,10 @@ class FakeRedis:
         return b":0\r\n"
 
     def _do_absorb(self, words):
-        n = int(words[7])
+        n = int(words[6])
         new = 0
         for i in range(n):
-            client, digest, rule = words[8 + 3 * i:11 + 3 * i]
+            client, digest, rule = words[7 + 3 * i:10 + 3 * i]
             new += rule != "" and (client, digest) not in self.digests
             self.digests.add((client, digest))
         return b":%d\r\n" % new

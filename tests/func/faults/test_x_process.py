@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from harness import ccm, client
-from harness.faults import ask, count, end_leases, forwarded, learn
+from harness.faults import absorbing, ask, count, end_leases, forwarded, learn
 from harness.mp import ACK
 from harness.proxy import Statweir, until
 from load import Load, check
@@ -150,6 +150,23 @@ def test_X35_wall_clock_jumps(who, jump, weirs, redis, mp, clock):
     check(load, mp, redis)
     clock.turn(0)
     load.send(10).retry()
+    check(load, mp, redis)
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["runs", "restarted"])
+def test_X20_forward_jump_of_redis_forgets_no_id(restarted, weirs, redis, mp, clock):
+    """What was summarised before the jump is known after it, whatever Redis reads then."""
+    restart(redis, clock.env)
+    p = weirs(settings={"rollup.interval": "1s"})
+    load = Load(p.port, seed=20)
+    load.send(30)
+    until("settled", lambda: settled(p), 40)
+    clock.turn(10 * 365 * DAY)
+    if restarted:
+        restart(redis, clock.env)
+        absorbing(p)
+    for s in list(load.sent.values()):
+        assert ask(p, s.message) == 200
     check(load, mp, redis)
 
 

@@ -91,7 +91,7 @@ def test_X11_torn_tail_of_the_append_only_file(weirs, redis, mp, tmp_path):
         tag = r.call("KEYS", "statweir:n{*")[0][len("statweir:n"):]
         for k in r.call("KEYS", "statweir:n{*"):
             tag = k[len("statweir:n"):]
-            a = r.call("FCALL", "statweir2_audit", 1, "statweir:" + tag)
+            a = r.call("FCALL", "statweir3_audit", 1, "statweir:" + tag)
             assert a[0] == a[2] + a[3] + a[4], (cut, a)
         r.stop()
         shutil.rmtree(folder)
@@ -109,8 +109,8 @@ REFUSALS = ["LOADING Redis is loading the dataset in memory",
             "NOAUTH Authentication required.",
             "NOPERM this user has no permissions to run the 'fcall' command",
             "ERR Function not found"]
-DOUBTS = ["ERR Error running script: out of memory script: statweir2, on @user_function:3.",
-          "WHATEVER unknown", "OOM said inside. script: statweir2_absorb, on @user_function:9."]
+DOUBTS = ["ERR Error running script: out of memory script: statweir3, on @user_function:3.",
+          "WHATEVER unknown", "OOM said inside. script: statweir3_absorb, on @user_function:9."]
 
 
 CLIENT_1 = "GUID:" + ccm.guid(1)

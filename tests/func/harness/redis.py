@@ -112,7 +112,7 @@ class Redis:
                 clients = set(r("ZRANGE", prefix + ":dirty" + tag, 0, -1))
                 clients |= set(r("HKEYS", prefix + ":q" + tag))
                 for c in clients:
-                    out[c] = r("FCALL", "statweir2_count", 1, prefix + ":" + tag, c)
+                    out[c] = r("FCALL", "statweir3_count", 1, prefix + ":" + tag, c)
             return out
         finally:
             r.close()

@@ -61,7 +61,7 @@ static inline void remember_digest(const char *text, unsigned *n_new)
 	*n_new += fake.seen[id]++ == 0;
 }
 
-/* FCALL name 1 key first last keep n, then client, digest, rule of each. */
+/* FCALL name 1 key first last n, then client, digest, rule of each. */
 static inline void answer_function(const redisReply *r)
 {
 	unsigned n, n_new = 0;
@@ -75,9 +75,9 @@ static inline void answer_function(const redisReply *r)
 		say(fake.fcall != NULL ? fake.fcall : ":1\r\n");
 		return;
 	}
-	n = (unsigned)strtoul(r->element[7]->str, NULL, 10);
+	n = (unsigned)strtoul(r->element[6]->str, NULL, 10);
 	for (unsigned i = 0; i < n; i++)
-		remember_digest(r->element[8 + 3 * i + 1]->str, &n_new);
+		remember_digest(r->element[7 + 3 * i + 1]->str, &n_new);
 	fake.n_seen += n_new;
 	evbuffer_add_printf(bufferevent_get_output(fake.conn), ":%u\r\n", n_new);
 }
@@ -217,7 +217,7 @@ static inline int fake_setup(void **state)
 		.info = HEALTHY,
 		.config = "*4\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n$11\r\nappendfsync\r\n$"
 			  "6\r\nalways\r\n",
-		.function = "+statweir2\r\n",
+		.function = "+statweir3\r\n",
 		.meta = "*3\r\n$1\r\n2\r\n$2\r\n16\r\n$32\r\n" NONCE "\r\n",
 		.fcall = ":1\r\n",
 		.mark = ":1\r\n",

@@ -4,7 +4,7 @@
 static void rotate_now(int64_t expected)
 {
 	nap_ms(5);
-	assert_int_equal(number("rotate 1 2 60"), expected);
+	assert_int_equal(number("rotate 1 2"), expected);
 }
 
 /* The rows of history without their times, which are Redis's: "number absorbed settled pending
@@ -36,15 +36,15 @@ static void test_history_a_row_for_each_window(void **state)
 	(void)state;
 	number("lease p 60000");
 	assert_string_equal(windows(), "");
-	number("rotate 1 1 60");
+	number("rotate 1 1");
 	assert_string_equal(windows(), "");
-	number("absorb 5 5 60 3 X 1 R1 Y 2 R2 X 3 R2");
+	number("absorb 5 5 3 X 1 R1 Y 2 R2 X 3 R2");
 	rotate_now(1);
 	assert_string_equal(windows(), "[0 3 0 3 0]");
-	texts("seal 1 9 5000 60");
+	texts("seal 1 9 5000");
 	number("settle 1 X 1");
 	rotate_now(2);
-	number("absorb 6 6 60 1 Y 9 R1");
+	number("absorb 6 6 1 Y 9 R1");
 	rotate_now(3);
 	assert_string_equal(windows(), "[0 3 0 3 0][1 0 2 1 0][2 1 0 2 0]");
 }
@@ -54,8 +54,8 @@ static void test_history_remembers_what_did_not_balance(void **state)
 {
 	(void)state;
 	number("lease p 60000");
-	number("rotate 1 1 60");
-	number("absorb 5 5 60 2 X 1 R1 X 2 R1");
+	number("rotate 1 1");
+	number("absorb 5 5 2 X 1 R1 X 2 R1");
 	rotate_now(1);
 	freeReplyObject(redisCommand(link_, "DEL %sX", shard_key("x")));
 	rotate_now(2);
@@ -84,10 +84,10 @@ static void test_client_unknown_open_sealed_on_its_way(void **state)
 	(void)state;
 	number("lease p 60000");
 	assert_string_equal(texts("client X"), "0 0 0 0 0   0 0 ");
-	number("absorb 5 8 60 3 X 1 R1 X 2 R3 X 3 R1");
+	number("absorb 5 8 3 X 1 R1 X 2 R3 X 3 R1");
 	assert_string_equal(texts("client X"), "1 0 0 5 8  xc0 3 0 ");
-	texts("seal 1 9 5000 60");
-	number("absorb 9 9 60 1 X 4 R2");
+	texts("seal 1 9 5000");
+	number("absorb 9 9 1 X 4 R2");
 	assert_string_equal(texts("client X"), "1 3 1 9 9 xc0 x20 1 3 ");
 	number("settle 1 X 1");
 	assert_string_equal(texts("client X"), "1 3 1 9 9 xc0 x20 1 0 ");
@@ -98,9 +98,9 @@ static void test_reports_who_has_and_who_has_not(void **state)
 	(void)state;
 	number("lease p 60000");
 	assert_string_equal(texts("reports R1 0 100"), "0 0 ");
-	number("absorb 5 5 60 3 X 1 R1 Y 2 R2 X 3 R1");
-	texts("seal 1 9 5000 60");
-	number("absorb 9 9 60 2 Z 4 R1 W 5 R2");
+	number("absorb 5 5 3 X 1 R1 Y 2 R2 X 3 R1");
+	texts("seal 1 9 5000");
+	number("absorb 9 9 2 Z 4 R1 W 5 R2");
 	assert_string_equal(texts("reports R1 0 100"), "0 3 W 0 Z 1 X 1 Y 0 ");
 	/* A rule that nobody ever reported: everybody is missing. */
 	assert_string_equal(texts("reports R9 0 100"), "0 0 W 0 Z 0 X 0 Y 0 ");
@@ -118,13 +118,13 @@ static void test_reports_messages_sealed_and_open(void **state)
 		unsigned r = i * 7 % 11 * 3 + i % 3; /* 0 to 32: whole bytes and parts of one */
 
 		for (unsigned k = 0; k <= (i % 50 == 0); k++) {
-			snprintf(words, sizeof(words), "absorb 5 5 60 1 C%u %u R%02u", i % 30, ++id,
+			snprintf(words, sizeof(words), "absorb 5 5 1 C%u %u R%02u", i % 30, ++id,
 				 r);
 			number(words);
 			wanted[r]++;
 		}
 		if (i == 400 || i == 900)
-			texts("seal 1 20 5000 60");
+			texts("seal 1 20 5000");
 	}
 	for (unsigned r = 0; r < 34; r++) {
 		redisReply *a;
@@ -146,10 +146,10 @@ static void test_reports_in_pages_each_client_is_there(void **state)
 	(void)state;
 	number("lease p 60000");
 	for (unsigned i = 0; i < 300; i++) {
-		snprintf(words, sizeof(words), "absorb 5 5 60 1 C%u %u R%u", i, i, i % 2);
+		snprintf(words, sizeof(words), "absorb 5 5 1 C%u %u R%u", i, i, i % 2);
 		number(words);
 		if (i == 199)
-			while (texts("seal 1 64 5000 60")[0] != '\0')
+			while (texts("seal 1 64 5000")[0] != '\0')
 				;
 	}
 	do {

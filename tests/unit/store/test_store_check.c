@@ -158,7 +158,7 @@ static void test_store_acl_user_without_config(void **state)
 	snprintf(path, sizeof(path), "%s/password", conf.state);
 	command("ACL SETUSER weir on >geheim resetkeys ~* -@all +fcall +function|load +info +ping "
 		"+hsetnx +hmget +hset +hget +hincrby +hdel +hexists +hgetall +hvals +hlen "
-		"+hrandfield +hscan +sadd +sismember +expire +setbit +bitcount +bitop +bitfield "
+		"+hrandfield +hscan +sadd +sismember +setbit +bitcount +bitop +bitfield "
 		"+bitfield_ro +getbit +get "
 		"+del +zadd +zrem +zscore +zrange +zrangebyscore +time +client|setname");
 	rig_set(&conf, "redis.user", "weir");

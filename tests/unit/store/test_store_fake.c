@@ -23,11 +23,11 @@ static const struct {
 	{"-ERR unknown command 'FCALL'\r\n", "older than 7.0", STORE_REFUSED},
 	{"-ERR Function not found\r\n", "function library", STORE_REFUSED},
 	/* From within a function: part of it may be done. */
-	{"-NOPERM no permissions script: statweir2_absorb, on @user_function:64.\r\n", "ACL",
+	{"-NOPERM no permissions script: statweir3_absorb, on @user_function:64.\r\n", "ACL",
 	 STORE_UNKNOWN},
-	{"-OOM command not allowed script: statweir2_absorb, on @user_function:9.\r\n", "maxmemory",
+	{"-OOM command not allowed script: statweir3_absorb, on @user_function:9.\r\n", "maxmemory",
 	 STORE_UNKNOWN},
-	{"-WRONGTYPE Operation against a key script: statweir2_absorb, on @user_function:1.\r\n",
+	{"-WRONGTYPE Operation against a key script: statweir3_absorb, on @user_function:1.\r\n",
 	 "WRONGTYPE", STORE_UNKNOWN},
 	{"-ERR something \"new\"\r\n", "ERR something ?new?", STORE_UNKNOWN},
 	/* Not errors, and not numbers either. */

@@ -72,7 +72,7 @@ static const char *const failures[] = {
 	"-CLUSTERDOWN Hash slot not served\r\n",
 	"-NOAUTH Authentication required.\r\n",
 	"-ERR Function not found\r\n",
-	"-WRONGTYPE Operation against a key script: statweir2_absorb, on @user_function:1.\r\n",
+	"-WRONGTYPE Operation against a key script: statweir3_absorb, on @user_function:1.\r\n",
 	"+OK\r\n",
 };
 
