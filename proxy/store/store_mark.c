@@ -16,8 +16,6 @@
 #define FILE_CAP   256
 #define PATH_BYTES 512
 #define ID_CHARS   "0123456789abcdef"
-/* Longer than a statweir stays off and comes back to its work. */
-#define KEEP_S "34560000"
 
 /* --- the file: NONCE ID FLOOR PREFIX -------------------------------------------------- */
 
@@ -31,8 +29,8 @@ static int path_of(const struct store *s, unsigned worker, char out[PATH_BYTES])
 static void say_failure(struct store *s, const char *path, int rc)
 {
 	log_limited(&s->log_errors, 3, LOG_WARN, "redis_mark_file",
-		    "file=%s error=\"%s\" effect=\"the next start does not notice a Redis that "
-		    "has lost acknowledged messages\"",
+		    "file=%s error=\"%s\" effect=\"the next start may not notice a Redis that has "
+		    "lost acknowledged messages, and the journal keeps what Redis has\"",
 		    path, strerror(-rc));
 }
 
@@ -97,7 +95,7 @@ static bool read_file(struct store *s, unsigned worker, struct mark_line *out)
 	return rc == 0;
 }
 
-static void write_file(struct store *s)
+static bool write_file(struct store *s)
 {
 	const struct store_mark *m = &s->mark;
 	char path[PATH_BYTES], line[FILE_CAP];
@@ -117,6 +115,7 @@ static void write_file(struct store *s)
 		rc = file_replace(path, &v, 1, FILE_LAZY);
 	if (rc < 0)
 		say_failure(s, path, rc);
+	return rc == 0;
 }
 
 void store_mark_read_nonce(struct store *s, unsigned worker)
@@ -187,27 +186,16 @@ bool store_mark_is_fit(struct store *s, const redisReply *reply, char *why, size
 	return true;
 }
 
-static void on_expire(void *arg, const redisReply *reply)
-{
-	struct store *s = arg;
-
-	(void)reply; /* without it the key stays */
-	s->check_waits--;
-}
-
 int store_mark_write(struct store *s, link_reply_fn *reply)
 {
 	struct store_mark *m = &s->mark;
 	char text[256];
-	int rc;
 
 	m->asked = m->value + 1;
 	m->asked_ms = clock_mono_ms();
 	snprintf(text, sizeof(text), "HSET %s:mark:%s n %" PRId64, s->conf->redis_prefix, m->id,
 		 m->asked);
-	rc = store_send_words(s, reply, text);
-	snprintf(text, sizeof(text), "EXPIRE %s:mark:%s " KEEP_S, s->conf->redis_prefix, m->id);
-	return rc == 0 ? store_send_words(s, on_expire, text) : rc;
+	return store_send_words(s, reply, text);
 }
 
 /* The youngest that is as old as the grace time becomes the floor. */
@@ -215,6 +203,7 @@ static void raise_floor(struct store *s)
 {
 	struct store_mark *m = &s->mark;
 	int64_t latest = clock_mono_ms() - s->conf->journal_grace_ms;
+	int64_t before = m->floor;
 	unsigned n = 0;
 
 	while (n < m->n_ages && m->ages[n].at_ms <= latest)
@@ -223,7 +212,10 @@ static void raise_floor(struct store *s)
 		return;
 	m->floor = m->ages[n - 1].value;
 	/* Before anything is let go: a start in between must not ask for less than is kept. */
-	write_file(s);
+	if (!write_file(s)) {
+		m->floor = before;
+		return;
+	}
 	store_journal_release(s, m->ages[n - 1].at_ms);
 	m->n_ages -= n;
 	memmove(m->ages, m->ages + n, m->n_ages * sizeof(m->ages[0]));
@@ -254,8 +246,7 @@ void store_mark_written(struct store *s)
 		m->floor = m->value;
 	}
 	if (s->journal == NULL || !m->is_kept)
-		write_file(s);
-	m->is_kept = true;
+		m->is_kept = write_file(s);
 }
 
 int store_use_state(struct store *s, unsigned worker)

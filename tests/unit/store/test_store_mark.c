@@ -160,6 +160,39 @@ static void test_away_for_hours_the_journal_keeps_what_it_may_have_lost(void **s
 	expect_all_replayed(n);
 }
 
+/* The next start would ask for less than what had been let go. */
+static void test_floor_not_written_the_journal_lets_nothing_go(void **state)
+{
+	char path[200];
+	long long floor;
+	unsigned n = 0;
+
+	(void)state;
+	rig.conf.journal_segment = 8192;
+	reopen();
+	wait_redis();
+	next_check();
+	floor = floor_on_disk();
+	log_threshold = (enum log_level)0;
+	snprintf(path, sizeof(path), "%s/redis-mark/.new-%ld", rig.conf.state, (long)getpid());
+	assert_int_equal(mkdir(path, 0700), 0); /* in the way */
+	for (int i = 0; i < 12; i++) {
+		record_many(n, n + 20, STORE_OK);
+		n += 20;
+		next_check();
+	}
+	assert_int_equal(floor_on_disk(), floor);
+	memset(fake.seen, 0, sizeof(fake.seen));
+	fake.n_seen = 0;
+	fake.progress = floor;
+	next_check();
+	expect_all_replayed(n);
+	assert_int_equal(rmdir(path), 0);
+	for (int i = 0; i < 4; i++)
+		next_check();
+	assert_true(floor_on_disk() > floor);
+}
+
 static void test_file_damaged_said_and_begun_anew(void **state)
 {
 	static const char *const bad[] = {
@@ -246,6 +279,7 @@ int main(void)
 		CASE(test_redis_fell_not_below_the_floor_journal_is_replayed),
 		CASE(test_redis_fell_below_the_floor_stops_until_consent),
 		CASE(test_away_for_hours_the_journal_keeps_what_it_may_have_lost),
+		CASE(test_floor_not_written_the_journal_lets_nothing_go),
 		CASE(test_file_damaged_said_and_begun_anew),
 		CASE(test_file_of_another_prefix_is_not_about_this_data),
 		CASE(test_nonce_outlives_a_restart),
