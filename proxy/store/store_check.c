@@ -79,6 +79,33 @@ static int64_t period_ms(const struct store *s)
 	return half > RECHECK_MS ? half : RECHECK_MS;
 }
 
+static void on_rewrite(void *arg, const redisReply *reply)
+{
+	struct store *s = arg;
+
+	s->check_waits--;
+	if (reply == NULL || reply->type != REDIS_REPLY_ERROR || strstr(reply->str, "progress"))
+		return;
+	log_limited(&s->log_errors, 3, LOG_WARN, "redis_file_not_rewritten",
+		    "error=\"%.200s\" effect=\"half a transaction that Redis was killed in may be "
+		    "executed at its next start: messages counted twice\" remedy=\"BGREWRITEAOF\"",
+		    reply->str);
+}
+
+/*
+ * Redis 7.0 starts with half a transaction at the end of its file where its end was torn, and
+ * leaves it there: the next start executes it with whatever came after. A file written anew
+ * has none. The embedded server's is mended before the start (aof_tail.h).
+ */
+static void rewrite_once(struct store *s)
+{
+	if (strcmp(s->facts.aof_enabled, "1") != 0 || strcmp(s->facts.aof_rewrites, "0") != 0 ||
+	    strcmp(s->facts.aof_is_rewriting, "1") == 0 ||
+	    strcmp(s->conf->redis_server, "embedded") == 0)
+		return;
+	(void)store_send_words(s, on_rewrite, "BGREWRITEAOF");
+}
+
 static void check_passed(struct store *s)
 {
 	bool was_ready = s->why[0] == '\0';
@@ -90,6 +117,7 @@ static void check_passed(struct store *s)
 	if (s->mark.is_on)
 		store_mark_written(s);
 	compare_instance(s);
+	rewrite_once(s);
 	s->why[0] = s->said[0] = '\0';
 	if (was_ready)
 		return;

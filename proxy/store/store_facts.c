@@ -33,6 +33,9 @@ void facts_of_info(struct redis_facts *f, const char *info)
 	info_field(info, "loading", f->loading, sizeof(f->loading));
 	info_field(info, "aof_enabled", f->aof_enabled, sizeof(f->aof_enabled));
 	info_field(info, "aof_last_write_status", f->aof_write, sizeof(f->aof_write));
+	info_field(info, "aof_rewrites", f->aof_rewrites, sizeof(f->aof_rewrites));
+	info_field(info, "aof_rewrite_in_progress", f->aof_is_rewriting,
+		   sizeof(f->aof_is_rewriting));
 	info_field(info, "maxmemory_policy", f->policy, sizeof(f->policy));
 	info_field(info, "run_id", f->run_id, sizeof(f->run_id));
 	info_field(info, "master_replid", f->replid, sizeof(f->replid));
