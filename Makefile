@@ -23,6 +23,7 @@ LDHARDEN := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,nodlopen -Wl,
 ifeq ($(findstring clang,$(CC)),)
 WARN   += -Wtrampolines -Wbidi-chars=any
 HARDEN += -ftrivial-auto-var-init=zero
+LTO    := -flto=auto
 endif
 
 ifdef SAN
@@ -33,7 +34,7 @@ LDFLAGS ?= -fsanitize=address,undefined
 HARDEN  := -fPIE
 LDHARDEN := -pie
 else
-CFLAGS  ?= -O2 -g
+CFLAGS  ?= -O2 -g $(LTO)
 LDFLAGS ?=
 endif
 

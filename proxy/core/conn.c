@@ -20,6 +20,8 @@ static struct siphash_key table_key;
 #include <uthash.h>
 
 #define CONN_MAGIC 0x636f6e6eu
+/* After so many reads of a turn the store is asked for answers. */
+#define READS_A_LOOK 32
 /* Half of all connections may wait for their first byte, and never fewer than come in a turn. */
 #define FRESH_SHARE 2
 #define FRESH_MIN   128
@@ -308,9 +310,8 @@ static void discard(struct conn *c)
 		conn_kill(c, REASON_LAST_REQUEST);
 }
 
-static void on_readable(void *arg)
+static void read_some(struct conn *c)
 {
-	struct conn *c = arg;
 	ssize_t n;
 
 	OBJ_CHECK(c, CONN_MAGIC);
@@ -348,6 +349,22 @@ static void on_readable(void *arg)
 	c->is_running = false;
 	if (is_between(c))
 		conn_run(c);
+}
+
+/*
+ * With thousands of connections that are readable at once a turn is long. Their messages would
+ * all be under way at its end, each with sockets and buffers that have left the caches by the
+ * time it is answered: a tenth of the CPU of 5,000 connections.
+ */
+static void on_readable(void *arg)
+{
+	struct worker *w = ((struct conn *)arg)->w;
+
+	read_some(arg);
+	if (++w->n_reads < READS_A_LOOK)
+		return;
+	w->n_reads = 0;
+	store_poll(w->store);
 }
 
 static void on_writable(void *arg)
@@ -391,7 +408,7 @@ static bool has_excuse(struct conn *c)
 
 	/* A request that is there already wins (RFC 9112 9.5). */
 	if (is_between(c))
-		on_readable(c);
+		read_some(c);
 	if (c->since_ms != since)
 		return true;
 	if (stream_pending(&c->s) == 0 || !stream_has_moved(&c->s))

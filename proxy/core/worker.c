@@ -217,6 +217,7 @@ static void end_turn(struct worker *w)
 	clock_touch();
 	if (ack_generation(w->ack) != w->ack_seen)
 		exch_wake_waiting(w);
+	w->n_reads = 0;
 	store_commit(w->store);
 	post_finish(w);
 	upstream_bury(w->upstream);

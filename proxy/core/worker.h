@@ -55,6 +55,7 @@ struct worker {
 	struct exch_list waiting; /* for an acknowledgement to be learned */
 	struct spare spare;	  /* exchanges to use again */
 	unsigned n_ticks;
+	unsigned n_reads;	/* of connections, since the store was looked at */
 	struct post_list posts; /* summaries under way */
 	struct addr_count *per_addr;
 	uint64_t ack_seen;	  /* ack_generation() that the waiting have been asked for */

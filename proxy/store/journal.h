@@ -142,4 +142,7 @@ void journal_get_stats(const struct journal *j, struct journal_stats *st);
 /* In words for an operator: "ok", or what is wrong. */
 const char *journal_state(const struct journal *j);
 
+/* Take what the writer has done already; synced() runs. */
+void journal_poll(struct journal *j);
+
 #endif

@@ -405,3 +405,8 @@ void link_close(struct link *l)
 	l->magic = 0;
 	free(l);
 }
+
+void link_poll(struct link *l)
+{
+	wire_poll(&l->wire);
+}

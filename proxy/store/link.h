@@ -53,4 +53,7 @@ void link_drop(struct link *l, const char *why);
 /* Every 100 ms: deadlines, reconnects. */
 void link_tick(struct link *l);
 
+/* Send and receive what can be without waiting; reply functions run. */
+void link_poll(struct link *l);
+
 #endif

@@ -582,3 +582,10 @@ void store_close(struct store *s)
 	refuse_rejected(s);
 	store_free(s);
 }
+
+void store_poll(struct store *s)
+{
+	store_commit(s);
+	link_poll(s->link);
+	store_journal_poll(s);
+}

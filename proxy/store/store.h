@@ -182,4 +182,10 @@ void store_reports(struct store *s, unsigned shard, struct slice rule, uint64_t 
 /* Messages ever counted for a client; -1 in n if it is unknown. */
 void store_client_count(struct store *s, struct slice client, store_number_fn *done, void *arg);
 
+/*
+ * In the middle of a long turn: send what has gathered, and take answers that have come. done()
+ * of records runs, as it would behind this turn.
+ */
+void store_poll(struct store *s);
+
 #endif

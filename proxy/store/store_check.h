@@ -16,7 +16,7 @@ struct redis_facts {
 	char aof_enabled[4]; /* of INFO: 0 or 1 */
 	char aof_write[8];   /* aof_last_write_status */
 	char aof_rewrites[8], aof_is_rewriting[4];
-	char policy[24];     /* maxmemory-policy */
+	char policy[24]; /* maxmemory-policy */
 	/* Which process it is, and which history of data it has. */
 	char run_id[48], replid[48];
 	/* Of CONFIG GET, which an ACL may forbid. */

@@ -469,3 +469,9 @@ void store_journal_close(struct store *s)
 		store_record_synced(s, r, false);
 	}
 }
+
+void store_journal_poll(struct store *s)
+{
+	if (s->journal != NULL && s->journal->j != NULL)
+		journal_poll(s->journal->j);
+}

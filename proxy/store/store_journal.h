@@ -34,6 +34,8 @@ void store_journal_release(struct store *s, int64_t at_ms);
 /* As of store_use_state(). */
 int store_journal_open(struct store *s, unsigned worker) MUSTUSE;
 void store_journal_tick(struct store *s);
+/* What was synced meanwhile is reported. */
+void store_journal_poll(struct store *s);
 /* Between turns: send more of the pass, if it is its turn. */
 void store_journal_replay(struct store *s);
 /* Waits for the disk; records whose fate is open are answered from inside. */

@@ -92,7 +92,6 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	clock_touch();
-	FAILPOINT("link_read");
 	n = recv(fd, bytes, sizeof(bytes), 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -100,6 +99,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		lose(w, n < 0 ? strerror(errno) : "Server closed the connection");
 		return;
 	}
+	FAILPOINT("link_read");
 	if (redisReaderFeed(w->reader, bytes, (size_t)n) != REDIS_OK) {
 		lose(w, "out of memory");
 		return;
@@ -196,6 +196,19 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 		finish_connect(w);
 	else if (w->sent < w->out.n)
 		write_out(w);
+}
+
+void wire_poll(struct wire *w)
+{
+	if (!w->is_connected)
+		return;
+	if (w->is_write_asked && !w->must_wait) {
+		event_del(&w->on_write);
+		w->is_write_asked = false;
+		write_out(w);
+	}
+	if (wire_is_open(w))
+		on_readable(w->fd, EV_READ, w);
 }
 
 int wire_put(struct wire *w, struct slice command)

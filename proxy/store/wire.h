@@ -57,4 +57,7 @@ static inline bool wire_is_open(const struct wire *w)
 /* Queue a whole command (copied). 0, or -ENOMEM: nothing of it is sent. */
 int wire_put(struct wire *w, struct slice command) MUSTUSE;
 
+/* Write what is queued and read what is there, without waiting; answered() and lost() run. */
+void wire_poll(struct wire *w);
+
 #endif

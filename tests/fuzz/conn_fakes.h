@@ -160,6 +160,11 @@ void store_commit(struct store *s)
 	STAILQ_CONCAT(&s->sent, &s->added);
 }
 
+void store_poll(struct store *s)
+{
+	(void)s;
+}
+
 void store_tick(struct store *s)
 {
 	if (clock_mono_ms() - s->since_ms >= STORE_LIMIT_MS)

@@ -443,6 +443,11 @@ void store_commit(struct store *s)
 	(void)s;
 }
 
+void store_poll(struct store *s)
+{
+	(void)s;
+}
+
 void store_tick(struct store *s)
 {
 	(void)s;

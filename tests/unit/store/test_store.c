@@ -62,6 +62,40 @@ static void test_store_add_5000_at_once_all_recorded(void **state)
 	assert_int_equal(audit_all().clients, 100);
 }
 
+/* A long turn takes answers before its end: no event loop runs here. */
+static void poll_2000(void)
+{
+	static struct message m[2000];
+	time_t end = time(NULL) + 20;
+
+	for (unsigned i = 0; i < 2000; i++) {
+		add(&m[i], i % 100, i % 70, i);
+		if (i % 32 == 31)
+			store_poll(rig.s);
+	}
+	while (n_answered < 2000 && time(NULL) < end)
+		store_poll(rig.s);
+	assert_int_equal(n_ok, 2000);
+	assert_int_equal(audit_all().pending_open, 2000);
+}
+
+static void test_store_poll_answers_within_a_turn(void **state)
+{
+	(void)state;
+	poll_2000();
+}
+
+static void test_store_poll_answers_what_is_synced(void **state)
+{
+	(void)state;
+	rig_close_store(&rig);
+	rig_set(&rig.conf, "redis.durability", "journal");
+	rig_open_store(&rig);
+	assert_int_equal(store_use_state(rig.s, 0), 0);
+	RIG_UNTIL(&rig, store_is_redis_up(rig.s));
+	poll_2000();
+}
+
 static struct message chain[50];
 static unsigned chain_at;
 
@@ -298,6 +332,8 @@ int main(void)
 		CASE(test_store_add_recorded_and_counted),
 		CASE(test_store_add_seen_only_is_no_message),
 		CASE(test_store_add_5000_at_once_all_recorded),
+		CASE(test_store_poll_answers_within_a_turn),
+		CASE(test_store_poll_answers_what_is_synced),
 		CASE(test_store_add_from_done_goes_on),
 		CASE(test_store_is_ready_not_over_max_pending),
 		CASE(test_store_add_large_requests_as_exemplars),
