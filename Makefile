@@ -34,7 +34,7 @@ LDFLAGS ?= -fsanitize=address,undefined
 HARDEN  := -fPIE
 LDHARDEN := -pie
 else
-CFLAGS  ?= -O2 -g $(LTO)
+CFLAGS  ?= -O3 -g $(LTO)
 LDFLAGS ?=
 endif
 
