@@ -1,6 +1,6 @@
 /*
  * The configuration: one flat struct, filled from conf.def's defaults, then the
- * file, then the command line. Const once loaded; a reload builds a new one.
+ * file, then the command line. Const once loaded.
  */
 #ifndef STATWEIR_BASE_CONF_H
 #define STATWEIR_BASE_CONF_H

@@ -48,7 +48,7 @@ static void print_row(const struct conf *defaults, const struct conf_row *row, s
 	strbuf_reset(&cell);
 	conf_value_allowed(row, &cell);
 	put_cell(out, row->kind == CONF_KIND_TEXT ? SLICE("text") : strbuf_slice(&cell));
-	strbuf_printf(out, " | %s | ", row->may_reload ? "yes" : "no");
+	strbuf_put_str(out, " | ");
 	put_cell(out, slice_str(row->help));
 	strbuf_put_str(out, " |\n");
 	strbuf_fini(&cell);
@@ -71,16 +71,16 @@ void conf_print_manual(struct strbuf *out)
 		"file is needed. `--set section.key=value` on the command line wins over the\n"
 		"file. A line that begins with `#` or `;` is a comment, and so is the rest of a\n"
 		"line after a space and `;`. A setting may stand once. Anything unknown or out\n"
-		"of bounds is a fault, and statweir then doesn't start (or, on a reload, keeps\n"
-		"what it has). `statweir -t` checks a file.\n\n"
+		"of bounds is a fault, and statweir then doesn't start. `statweir -t` checks a\n"
+		"file. A change takes effect with a restart, which loses nothing; SIGHUP does\n"
+		"nothing, and is logged.\n\n"
 		"Times are written `500ms`, `10s`, `5m`, `2h`, `1d`; sizes `300B`, `64KiB`, "
-		"`16MiB`,\n`1GiB`; shares `25%`; switches `on` or `off`. *Reload* says whether a "
-		"change takes\neffect on SIGHUP or needs a restart.\n");
+		"`16MiB`,\n`1GiB`; shares `25%`; switches `on` or `off`.\n");
 	for (unsigned i = 0; i < conf_n_rows; i++) {
 		if (opens_section(i))
 			strbuf_printf(out,
-				      "\n## [%s]\n\n| setting | default | allowed | reload | "
-				      "meaning |\n| --- | --- | --- | --- | --- |\n",
+				      "\n## [%s]\n\n| setting | default | allowed | meaning |\n"
+				      "| --- | --- | --- | --- |\n",
 				      conf_rows[i].section);
 		print_row(&defaults, &conf_rows[i], out);
 	}

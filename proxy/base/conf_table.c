@@ -4,20 +4,20 @@
 
 #define AT(field) offsetof(struct conf, field)
 
-#define CONF_TEXT(s, k, field, preset_text, reload, what) \
-	{s, k, CONF_KIND_TEXT, AT(field), preset_text, 0, 0, 0, reload, what},
-#define CONF_NUMBER(kind_, s, k, field, preset_, min_, max_, reload, what) \
-	{s, k, kind_, AT(field), NULL, preset_, min_, max_, reload, what},
+#define CONF_TEXT(s, k, field, preset_text, what) \
+	{s, k, CONF_KIND_TEXT, AT(field), preset_text, 0, 0, 0, what},
+#define CONF_NUMBER(kind_, s, k, field, preset_, min_, max_, what) \
+	{s, k, kind_, AT(field), NULL, preset_, min_, max_, what},
 #define CONF_COUNT(...) CONF_NUMBER(CONF_KIND_COUNT, __VA_ARGS__)
-#define CONF_AUTO(s, k, field, preset_, min_, max_, reload, what) \
-	{s, k, CONF_KIND_COUNT, AT(field), "auto", preset_, min_, max_, reload, what},
+#define CONF_AUTO(s, k, field, preset_, min_, max_, what) \
+	{s, k, CONF_KIND_COUNT, AT(field), "auto", preset_, min_, max_, what},
 #define CONF_TIME(...)	CONF_NUMBER(CONF_KIND_TIME, __VA_ARGS__)
 #define CONF_SIZE(...)	CONF_NUMBER(CONF_KIND_SIZE, __VA_ARGS__)
 #define CONF_RATIO(...) CONF_NUMBER(CONF_KIND_RATIO, __VA_ARGS__)
-#define CONF_SWITCH(s, k, field, preset_, reload, what) \
-	{s, k, CONF_KIND_SWITCH, AT(field), NULL, preset_, 0, 1, reload, what},
-#define CONF_CHOICE(s, k, field, words, preset_, reload, what) \
-	{s, k, CONF_KIND_CHOICE, AT(field), words, preset_, 0, 0, reload, what},
+#define CONF_SWITCH(s, k, field, preset_, what) \
+	{s, k, CONF_KIND_SWITCH, AT(field), NULL, preset_, 0, 1, what},
+#define CONF_CHOICE(s, k, field, words, preset_, what) \
+	{s, k, CONF_KIND_CHOICE, AT(field), words, preset_, 0, 0, what},
 
 const struct conf_row conf_rows[] = {
 #include "proxy/base/conf.def"

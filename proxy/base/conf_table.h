@@ -27,7 +27,6 @@ struct conf_row {
 	const char *text;
 	int64_t preset; /* the default of any other kind; of a choice its index */
 	int64_t min, max;
-	bool may_reload;
 	const char *help;
 };
 

@@ -102,18 +102,32 @@ enum exit_code host_prepare(struct host *h, const struct conf *conf, unsigned n_
 	return rc < 0 ? EXIT_UNAVAILABLE : EXIT_GOOD;
 }
 
+/* What ends a process by default, and reloads others: neither is what an operator wants here. */
+static void on_hangup(evutil_socket_t sig, short what, void *arg)
+{
+	(void)sig;
+	(void)what;
+	(void)arg;
+	log_line(LOG_WARN, "hangup_ignored",
+		 "signal=SIGHUP hint=\"settings take effect with a restart, which loses nothing: "
+		 "check them with statweir -t first\"");
+}
+
 static int add_events(struct host *h)
 {
 	struct timeval period = {.tv_usec = TICK_US};
 
 	h->on_term = evsignal_new(h->base, SIGTERM, on_stop_signal, h);
 	h->on_int = evsignal_new(h->base, SIGINT, on_stop_signal, h);
+	h->on_hup = evsignal_new(h->base, SIGHUP, on_hangup, h);
 	h->on_child = evsignal_new(h->base, SIGCHLD, on_child_signal, h);
 	h->tick = event_new(h->base, -1, EV_PERSIST, on_tick, h);
-	if (h->on_term == NULL || h->on_int == NULL || h->on_child == NULL || h->tick == NULL)
+	if (h->on_term == NULL || h->on_int == NULL || h->on_hup == NULL || h->on_child == NULL ||
+	    h->tick == NULL)
 		return -ENOMEM;
 	if (event_add(h->on_term, NULL) < 0 || event_add(h->on_int, NULL) < 0 ||
-	    event_add(h->on_child, NULL) < 0 || event_add(h->tick, &period) < 0)
+	    event_add(h->on_hup, NULL) < 0 || event_add(h->on_child, NULL) < 0 ||
+	    event_add(h->tick, &period) < 0)
 		return -ENOMEM;
 	/* One may have ended before anybody listened. */
 	event_active(h->on_child, EV_SIGNAL, 1);
@@ -162,7 +176,7 @@ void host_say_listening(const struct host *h, int listen_fd)
 
 void host_stop(struct host *h)
 {
-	struct event **events[] = {&h->on_term, &h->on_int, &h->on_child, &h->tick};
+	struct event **events[] = {&h->on_term, &h->on_int, &h->on_hup, &h->on_child, &h->tick};
 
 	if (h->admin != NULL)
 		admin_close(h->admin);

@@ -25,7 +25,7 @@ struct host {
 	struct event_base *base;
 	struct embedded *embedded;
 	struct admin *admin;
-	struct event *on_term, *on_int, *on_child, *tick;
+	struct event *on_term, *on_int, *on_hup, *on_child, *tick;
 	struct metrics *slots; /* shared page, one slot per worker */
 	unsigned n_slots;
 	void *arg;						/* of the callbacks below */

@@ -63,6 +63,7 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned i, pid_t parent
 	if (getppid() != parent)
 		_exit(EXIT_RUNTIME);
 	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	base = event_base_new();
 	if (base == NULL)
 		_exit((int)host_exit_code(-ENOMEM));
