@@ -74,7 +74,7 @@ help:
 	@echo "make bench                    beside HAProxy and nginx, CPU time per request (BENCH_ARGS=--quick)"
 	@echo "make bench-throttle           a wave, a slow-down, an outage, a greedy client"
 	@echo "make bench-insn               instructions of the hot functions, against the table in the tree"
-	@echo "make torture [KILLS=1000] [TORTURE_ARGS=--seed=N]  kill at random, compare the books"
+	@echo "make torture [KILLS=1600] [TORTURE_ARGS=--seed=N]  kill at random, compare the books"
 	@echo "make format                   clang-format the tree"
 	@echo "make install [DESTDIR=] [PREFIX=/usr/local]"
 	@echo "make clean"
@@ -143,7 +143,7 @@ $(B)/insn: $(B)/tests/bench/insn_main.o $(TOOLLIB_OBJ) $(B)/libstatweir.a
 	$(V)echo "  link $@" && $(CC) $(LDFLAGS) $(LDHARDEN) -o $@ $^ $(LIBS) -lz
 
 # With failpoints' build flags but without sanitizers, so that 1000 kills take minutes.
-KILLS ?= 1000
+KILLS ?= 1600
 torture: setup-build-run-check
 	@$(MAKE) --no-print-directory -s -j2 B=build/torture CFLAGS="-O2 -g -DSTATWEIR_DEBUG" build/torture/statweir
 	@STATWEIR_BIN=build/torture/statweir /usr/bin/python3 tests/fault/torture.py --kills $(KILLS) $(TORTURE_ARGS)

@@ -1,7 +1,6 @@
 #include "proxy/store/wire.h"
 
 #include "proxy/base/clock.h"
-#include "proxy/base/failpoint.h"
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -99,7 +98,6 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 		lose(w, n < 0 ? strerror(errno) : "Server closed the connection");
 		return;
 	}
-	FAILPOINT("link_read");
 	if (redisReaderFeed(w->reader, bytes, (size_t)n) != REDIS_OK) {
 		lose(w, "out of memory");
 		return;

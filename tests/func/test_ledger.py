@@ -54,6 +54,14 @@ def test_ledger_windows_are_written_down(mp, proxies):
     code, out, _ = ctl(p, "ledger", "verify", "--since", "1h")
     assert code == 0 and "<-- off" not in out and "the books balance" in out
     assert ctl(p, "ledger", "verify", "--since", "2100-01-01")[1].count("no window") == 1
+    # As if it had been off at its end: said, and an exit status, though the books balance now.
+    for key in redis(p, "keys", "statweir:h{*"):
+        for number in redis(p, "hkeys", key):
+            if number[0] != "@":
+                row = redis(p, "hget", key, number)
+                redis(p, "hset", key, number, " ".join(row[:-1] + ["3"]))
+    code, out, _ = ctl(p, "ledger", "verify", "--since", "1h")
+    assert code == 1 and "<-- off" in out
 
 
 def test_ledger_sheet_and_usage(learned):

@@ -78,10 +78,9 @@ class Heavy(Load):
     """Messages of 30 KB, of which summaries by exemplar keep everything."""
 
     def new(self):
-        rule = "ABC%05d" % self.random.randrange(self.rules)
+        who, rule = self.next()
         extra = '<Property Name="Attribute499">%s</Property>' % ("x" * 14000)
-        m = ccm.Message(client=self.first_client + self.random.randrange(self.clients), rule=rule,
-                        xml=ccm.status(rule, extra=extra), compress=False)
+        m = ccm.Message(client=who, rule=rule, xml=ccm.status(rule, extra=extra), compress=False)
         s = self.sent[m.id] = Sent(m)
         return s
 

@@ -159,7 +159,7 @@ def test_journal_statweir_killed_while_redis_is_away_replay_exact(journaled, red
 def test_journal_killed_in_the_middle_of_a_replay(journaled, redis, mp, network):
     net = network(redis.socket)
     p = journaled(**{"redis.server": "127.0.0.1:%d" % net.port, "redis.call_timeout": "30s"})
-    load = Load(p.port, seed=3, clients=40, rules=400, threads=8)
+    load = Load(p.port, seed=3, clients=40, threads=8)
     redis.stop()
     until("noticed", lambda: p.metric("statweir_redis_up") == 0)
     acknowledged_without_redis(p, mp, load, 1500)

@@ -21,7 +21,6 @@ def test_X5_random_kills_the_books_stay_exact(durability, workers, what):
 
 def test_X17_random_kills_and_redis_loses_its_last_writes():
     seed = int(os.environ.get("TORTURE_SEED", random.SystemRandom().randrange(1 << 32)))
-    # No waits for seals: see "Known and left" in docs/FAULTS.md.
-    books = run(12, seed, what=["redis", "both", "statweir"], loses_tail=True, after_summary=0,
+    books = run(12, seed, what=["redis", "both", "statweir"], loses_tail=True,
                 settings={"redis.durability": "journal", "rollup.settle_wait": "2s"})
     assert books.sent == 1200

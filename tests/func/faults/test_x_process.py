@@ -3,6 +3,7 @@ import os
 import signal
 import struct
 import threading
+import time
 
 import pytest
 
@@ -13,6 +14,7 @@ from harness.proxy import Statweir, until
 from load import Load, check
 
 DAY = 86400
+TO_1970 = -int(time.time()) + 3600
 
 
 class Clock:
@@ -135,11 +137,13 @@ def test_X33_retry_across_a_change_of_window(weirs, redis, mp, clock):
 
 
 @pytest.mark.parametrize("who", ["proxy", "redis", "both"])
-@pytest.mark.parametrize("jump", [3600, -3600, 10 * 365 * DAY, -10 * 365 * DAY])
-def test_X35_wall_clock_jumps(who, jump, weirs, redis, mp, clock):
+@pytest.mark.parametrize("jump", [3600, -3600, 10 * 365 * DAY, -10 * 365 * DAY, TO_1970])
+@pytest.mark.parametrize("durability", ["redis", "journal"])
+def test_X35_wall_clock_jumps(durability, jump, who, weirs, redis, mp, clock):
     if who != "proxy":
         restart(redis, clock.env)
-    p = weirs(settings={"rollup.interval": "1s"}, **(clock.env if who != "redis" else {}))
+    p = weirs(settings={"rollup.interval": "1s", "redis.durability": durability},
+              **(clock.env if who != "redis" else {}))
     load = Load(p.port, seed=35)
     load.send(30)
     clock.turn(jump)
@@ -151,6 +155,26 @@ def test_X35_wall_clock_jumps(who, jump, weirs, redis, mp, clock):
     clock.turn(0)
     load.send(10).retry()
     check(load, mp, redis)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_X7_hangup_changes_nothing_and_says_so(workers, weirs, redis, mp):
+    p = weirs(settings={"global.workers": workers})
+    load = Load(p.port, seed=7)
+    load.begin(100)
+    everybody = [p.proc.pid] + children(p.proc.pid)
+    for pid in everybody * 3:
+        os.kill(pid, signal.SIGHUP)
+    load.join()
+    until("it is said", lambda: "restart" in (p.logged("hangup_ignored") or ""))
+    assert [p.proc.pid] + children(p.proc.pid) == everybody
+    assert not load.open_messages()
+    check(load, mp, redis)
+
+
+def children(pid):
+    with open("/proc/%d/task/%d/children" % (pid, pid), encoding="ascii") as f:
+        return [int(w) for w in f.read().split()]
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["runs", "restarted"])

@@ -20,6 +20,7 @@ class Resp:
         self.s.settimeout(timeout)
         self.s.connect(address)
         self.f = self.s.makefile("rb")
+        self.encoding = "utf-8"
 
     def __call__(self, *words):
         words = [w if isinstance(w, bytes) else str(w).encode() for w in words]
@@ -43,7 +44,7 @@ class Resp:
         if kind == b"*":
             return [self.read() for _ in range(n)]
         data = self.f.read(n + 2)[:-2]
-        return data.decode("utf-8", "replace")
+        return data.decode(self.encoding, "replace")
 
     def close(self):
         self.f.close()
@@ -102,6 +103,28 @@ class Redis:
             self.proc.send_signal(sig)
             self.proc.wait()
 
+    def rules(self, prefix="statweir"):
+        """Client: set of the rules that it was ever counted with."""
+        r = Resp(self.socket)
+        r.encoding = "latin-1"
+        out = {}
+        try:
+            for key in r("KEYS", prefix + ":n{*"):
+                shard = prefix + ":" + key[key.index("{"):]
+                names = r("FCALL", "statweir3_rules", 1, shard)
+                for c in self.clients(r, prefix, key[key.index("{"):]):
+                    said = r("FCALL", "statweir3_client", 1, shard, c)
+                    out[c] = {names[8 * i + j] for bits in said[5:7] for i, b in enumerate(bits)
+                              for j in range(8) if ord(b) >> (7 - j) & 1}
+            return out
+        finally:
+            r.close()
+
+    @staticmethod
+    def clients(r, prefix, tag):
+        return set(r("ZRANGE", prefix + ":dirty" + tag, 0, -1)) | set(
+            r("HKEYS", prefix + ":q" + tag))
+
     def messages(self, prefix="statweir"):
         """Client: messages ever recorded, asked of the data and not of statweir."""
         r = Resp(self.socket)
@@ -109,9 +132,7 @@ class Redis:
         try:
             tags = {k[k.index("{"):] for k in r("KEYS", prefix + ":n{*")}
             for tag in tags:
-                clients = set(r("ZRANGE", prefix + ":dirty" + tag, 0, -1))
-                clients |= set(r("HKEYS", prefix + ":q" + tag))
-                for c in clients:
+                for c in self.clients(r, prefix, tag):
                     out[c] = r("FCALL", "statweir3_count", 1, prefix + ":" + tag, c)
             return out
         finally:

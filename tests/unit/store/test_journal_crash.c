@@ -491,7 +491,7 @@ static uint64_t from_env(const char *name, uint64_t otherwise)
 	return text != NULL ? strtoull(text, NULL, 0) : otherwise;
 }
 
-static void test_crash_anywhere_synced_records_found(void **state)
+static void test_X24_power_loss_anywhere_synced_records_found(void **state)
 {
 	struct rig *g = rig_new(), *h = rig_new();
 	uint64_t crashes = from_env("STATWEIR_CRASHES", 3000), seed = from_env("STATWEIR_SEED", 1);
@@ -528,7 +528,7 @@ static void test_crash_anywhere_synced_records_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_crash_anywhere_synced_records_found),
+		cmocka_unit_test(test_X24_power_loss_anywhere_synced_records_found),
 	};
 
 	return cmocka_run_group_tests_name("journal crashes", tests, NULL, NULL);

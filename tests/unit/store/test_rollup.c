@@ -41,6 +41,25 @@ static void test_absorb_whole_range_of_digests(void **state)
 			 0);
 }
 
+/* A rule's counter stops at 32 bits, a client's and the books' go on beyond. */
+static void test_X39_counters_at_their_ends(void **state)
+{
+	(void)state;
+	number("absorb 5 5 2 X 1 R1 X 2 R1");
+	number("lease p 60000");
+	freeReplyObject(redisCommand(link_, "BITFIELD %s SET u32 #0 4294967294", shard_key("r")));
+	freeReplyObject(redisCommand(link_, "HSET %s X 4294967295", shard_key("t")));
+	freeReplyObject(redisCommand(link_,
+				     "HSET %s abs 4294967297 sealed 4294967295 settled "
+				     "4294967295",
+				     shard_key("n")));
+	expect_claim("seal 1 9 5000", "X", "1 5 5 2 x80 [0+1] []");
+	assert_int_equal(number("settle 1 X 1"), 1);
+	assert_int_equal(number("count X"), 4294967297);
+	assert_string_equal(texts("audit"), "4294967297 4294967297 4294967297 0 0 1 1 ");
+	assert_non_null(strstr(texts("reports R1 0 10"), "4294967295"));
+}
+
 static void test_absorb_rules_numbered_from_zero_in_order(void **state)
 {
 	(void)state;
@@ -228,6 +247,7 @@ int main(void)
 		CASE(test_absorb_same_id_of_another_client_counts),
 		CASE(test_absorb_same_id_with_another_rule_counts_once),
 		CASE(test_absorb_whole_range_of_digests),
+		CASE(test_X39_counters_at_their_ends),
 		CASE(test_absorb_rules_numbered_from_zero_in_order),
 		CASE(test_absorb_rule_names_like_own_fields_escaped),
 		CASE(test_absorb_seen_only_counts_nothing_but_dedupes),
