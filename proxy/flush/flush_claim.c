@@ -27,7 +27,8 @@ static struct flush_claim *find(struct flush_shard *s, const struct claim *c)
 	struct flush_claim *k;
 
 	TAILQ_FOREACH (k, &s->f->claims, link)
-		if (k->shard == s && k->c.seq == c->seq && slice_eq(k->c.client, c->client))
+		if (k->shard == s && k->c.seq == c->seq && k->c.sealed_ms == c->sealed_ms &&
+		    slice_eq(k->c.client, c->client))
 			return k;
 	return NULL;
 }
@@ -251,7 +252,8 @@ static void settle(struct flush_claim *k)
 
 	k->state = CLAIM_SETTLING;
 	s->f->n_calls++;
-	store_settle(s->f->store, s->number, k->token, k->c.client, k->c.seq, on_settled, k);
+	store_settle(s->f->store, s->number, k->token, k->c.client, k->c.seq, k->c.sealed_ms,
+		     on_settled, k);
 	FAILPOINT("settle_send");
 }
 

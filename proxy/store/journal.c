@@ -40,6 +40,8 @@ static void on_done(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	OBJ_CHECK(j, JOURNAL_MAGIC);
 	clock_touch();
+	/* journal_poll() may have taken the job before its signal came. */
+	journal_writer_drain(j->writer);
 	journal_work_done(j);
 }
 

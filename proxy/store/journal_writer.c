@@ -130,14 +130,19 @@ void journal_writer_post(struct journal_writer *w, struct journal_job *job)
 	signal_fd(w->wake_fd);
 }
 
-bool journal_writer_take(struct journal_writer *w)
+void journal_writer_drain(struct journal_writer *w)
 {
 	uint64_t n;
 
-	if (atomic_load_explicit(&w->state, memory_order_acquire) != FINISHED)
-		return false;
 	while (read(w->done_fd, &n, sizeof(n)) < 0 && errno == EINTR)
 		;
+}
+
+bool journal_writer_take(struct journal_writer *w)
+{
+	if (atomic_load_explicit(&w->state, memory_order_acquire) != FINISHED)
+		return false;
+	journal_writer_drain(w);
 	atomic_store_explicit(&w->state, NONE, memory_order_relaxed);
 	return true;
 }

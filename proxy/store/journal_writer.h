@@ -58,6 +58,8 @@ void journal_writer_free(struct journal_writer *w);
 int journal_writer_fd(const struct journal_writer *w);
 /* Only when no job is under way. */
 void journal_writer_post(struct journal_writer *w, struct journal_job *job);
+/* Its descriptor is not readable any more, until a job ends from now on. */
+void journal_writer_drain(struct journal_writer *w);
 /* Has the job under way been done? Then it is the caller's again. */
 bool journal_writer_take(struct journal_writer *w);
 /* Wait until journal_writer_fd() is readable: for the end, when no event loop runs. */

@@ -122,9 +122,9 @@ void store_seal(struct store *s, unsigned shard, int64_t token, unsigned max, in
 		store_claims_fn *done, void *arg);
 /* What was sealed and not settled yet: up to max. */
 void store_outbox(struct store *s, unsigned shard, unsigned max, store_claims_fn *done, void *arg);
-/* The upstream has acknowledged summary seq of client: n = 1 the first time. */
+/* The upstream has acknowledged summary seq of client, sealed then: n = 1 the first time. */
 void store_settle(struct store *s, unsigned shard, int64_t token, struct slice client, uint64_t seq,
-		  store_number_fn *done, void *arg);
+		  int64_t sealed_ms, store_number_fn *done, void *arg);
 /* Start a new dedupe window if the current one is older than conf's window. n = window number. */
 void store_rotate(struct store *s, unsigned shard, int64_t token, store_number_fn *done, void *arg);
 /* names[r] = name of rule number r of the shard (r from 0; unknown ones empty). */

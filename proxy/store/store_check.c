@@ -322,8 +322,19 @@ static void is_not_ours(struct store *s, const char *why)
 
 static void on_mark_written(void *arg, const redisReply *reply)
 {
-	if (step_answered(arg, reply))
-		end_checks(arg);
+	struct store *s = arg;
+
+	/* Gone meanwhile: the next check brings it. */
+	if (reply != NULL && reply->type == REDIS_REPLY_ERROR && strstr(reply->str, "not found"))
+		s->is_ours = false;
+	if (!step_answered(s, reply))
+		return;
+	if (reply->type != REDIS_REPLY_INTEGER) {
+		link_drop(s->link, "Redis answered a mark in an unknown form");
+		return;
+	}
+	s->mark.asked = reply->integer;
+	end_checks(s);
 }
 
 static void on_mark(void *arg, const redisReply *reply)

@@ -111,14 +111,15 @@ bool facts_are_enough(const struct redis_facts *f, enum conf_durability wanted, 
 		demand(why, room, "appendfsync", "no", "everysec", name);
 		return false;
 	}
+	/* A rewrite may take longer than the journal keeps what Redis has. */
+	if (strcmp(f->no_fsync_on_rewrite, "yes") == 0) {
+		demand(why, room, "no-appendfsync-on-rewrite", "yes", "no", name);
+		return false;
+	}
 	if (wanted == DURABLE_JOURNAL || f->appendfsync[0] == '\0')
 		return true;
 	if (strcmp(f->appendfsync, "always") != 0) {
 		demand(why, room, "appendfsync", f->appendfsync, "always", name);
-		return false;
-	}
-	if (strcmp(f->no_fsync_on_rewrite, "yes") == 0) {
-		demand(why, room, "no-appendfsync-on-rewrite", "yes", "no", name);
 		return false;
 	}
 	return true;

@@ -2,6 +2,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/file.h"
+#include "proxy/store/rollup.h"
 #include "proxy/store/store_impl.h"
 
 #include <errno.h>
@@ -95,7 +96,7 @@ static bool read_file(struct store *s, unsigned worker, struct mark_line *out)
 	return rc == 0;
 }
 
-static bool write_file(struct store *s)
+static int write_file(struct store *s)
 {
 	const struct store_mark *m = &s->mark;
 	char path[PATH_BYTES], line[FILE_CAP];
@@ -115,7 +116,7 @@ static bool write_file(struct store *s)
 		rc = file_replace(path, &v, 1, FILE_LAZY);
 	if (rc < 0)
 		say_failure(s, path, rc);
-	return rc == 0;
+	return rc;
 }
 
 void store_mark_read_nonce(struct store *s, unsigned worker)
@@ -191,10 +192,9 @@ int store_mark_write(struct store *s, link_reply_fn *reply)
 	struct store_mark *m = &s->mark;
 	char text[256];
 
-	m->asked = m->value + 1;
 	m->asked_ms = clock_mono_ms();
-	snprintf(text, sizeof(text), "HSET %s:mark:%s n %" PRId64, s->conf->redis_prefix, m->id,
-		 m->asked);
+	snprintf(text, sizeof(text), "FCALL " ROLLUP_LIBRARY "_mark 1 %s:mark:%s %" PRId64,
+		 s->conf->redis_prefix, m->id, m->value);
 	return store_send_words(s, reply, text);
 }
 
@@ -205,14 +205,19 @@ static void raise_floor(struct store *s)
 	int64_t latest = clock_mono_ms() - s->conf->journal_grace_ms;
 	int64_t before = m->floor;
 	unsigned n = 0;
+	int rc;
 
 	while (n < m->n_ages && m->ages[n].at_ms <= latest)
 		n++;
 	if (n == 0)
 		return;
 	m->floor = m->ages[n - 1].value;
-	/* Before anything is let go: a start in between must not ask for less than is kept. */
-	if (!write_file(s)) {
+	/*
+	 * Before anything is let go: a start in between must not ask for less than is kept. Where
+	 * the disk is full, what is let go makes room for the file.
+	 */
+	rc = write_file(s);
+	if (rc < 0 && rc != -ENOSPC && rc != -EDQUOT) {
 		m->floor = before;
 		return;
 	}
@@ -246,7 +251,7 @@ void store_mark_written(struct store *s)
 		m->floor = m->value;
 	}
 	if (s->journal == NULL || !m->is_kept)
-		m->is_kept = write_file(s);
+		m->is_kept = write_file(s) == 0;
 }
 
 int store_use_state(struct store *s, unsigned worker)

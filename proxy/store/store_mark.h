@@ -25,7 +25,7 @@ struct store_mark {
 	unsigned worker;
 	char id[MARK_ID_BYTES]; /* of this worker in this state directory, in the key */
 	int64_t value;		/* the last in Redis; 0: none */
-	int64_t asked;		/* being written */
+	int64_t asked;		/* Redis has just said so */
 	int64_t asked_ms;	/* monotonic: what Redis had answered by then comes before it */
 	int64_t floor;
 	struct {

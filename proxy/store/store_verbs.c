@@ -204,14 +204,15 @@ void store_outbox(struct store *s, unsigned shard, unsigned max, store_claims_fn
 }
 
 void store_settle(struct store *s, unsigned shard, int64_t token, struct slice client, uint64_t seq,
-		  store_number_fn *done, void *arg)
+		  int64_t sealed_ms, store_number_fn *done, void *arg)
 {
 	struct call *c = verb_begin(s, finish_number, (void (*)(void))done, arg);
 
-	call_begin(c, "settle", verb_shard(s, shard), 3);
+	call_begin(c, "settle", verb_shard(s, shard), 4);
 	resp_number(&c->cmd, token);
 	resp_bulk(&c->cmd, client);
 	resp_number(&c->cmd, (int64_t)seq);
+	resp_number(&c->cmd, sealed_ms);
 	verb_commit(c, NEED_DATA);
 }
 

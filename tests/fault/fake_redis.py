@@ -143,6 +143,11 @@ class FakeRedis:
             self.digests.add((client, digest))
         return b":%d\r\n" % new
 
+    def _do_mark(self, words):
+        n = max(int(self.hashes.get((words[3], "n"), 0)), int(words[4])) + 1
+        self.hashes[words[3], "n"] = str(n)
+        return b":%d\r\n" % n
+
     @staticmethod
     def _do_lease(_words):
         return b":0\r\n"

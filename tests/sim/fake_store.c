@@ -507,10 +507,11 @@ void store_outbox(struct store *s, unsigned shard, unsigned max, store_claims_fn
 }
 
 void store_settle(struct store *s, unsigned shard, int64_t token, struct slice client, uint64_t seq,
-		  store_number_fn *done, void *arg)
+		  int64_t sealed_ms, store_number_fn *done, void *arg)
 {
 	struct fake_op *op = issue(s, FAKE_SETTLE, shard, arg);
 
+	(void)sealed_ms;
 	op->token = token;
 	op->seq = seq;
 	snprintf(op->client, sizeof(op->client), "%.*s", SLICE_ARG(client));

@@ -242,6 +242,24 @@ def test_X13_redis_disk_full(shim, weirs, redis, mp):
     check(load, mp, redis)
 
 
+@pytest.mark.parametrize("durability", ["redis", "journal"])
+@pytest.mark.parametrize("meets", ["full", "fills"])
+def test_X13_full_redis_is_drained(meets, durability, weirs, redis, mp):
+    """Summaries are what makes room: they are sealed, sent and settled all the same."""
+    p = weirs(settings={"redis.durability": durability, "rollup.interval": "2s"})
+    load = Load(p.port, seed=113)
+    load.send(30)
+    redis.call("CONFIG", "SET", "maxmemory", "1")
+    if meets == "full":
+        redis.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    until("everything is told", lambda: sum(f["messages"] for f in mp.summaries()) >= sum(
+        n for c, n in redis.messages().items()), 40)
+    until("settled", lambda: p.ledger() and p.metric("statweir_ledger_pending_messages") == 0, 40)
+    redis.call("CONFIG", "SET", "maxmemory", "0")
+    absorbing(p)
+    check(load, mp, redis)
+
+
 def test_X14_connection_cut_inside_a_reply(weirs, redis, mp, network):
     net = network(redis.socket)
     p = weirs(server="127.0.0.1:%d" % net.port)

@@ -111,14 +111,16 @@ static inline void answer_command(const redisReply *r)
 	} else if (strcmp(word, "HMGET") == 0) {
 		fake.n_checks++;
 		say(fake.meta);
+	} else if (strcmp(word, "FCALL") == 0 && strstr(r->element[1]->str, "_mark") != NULL) {
+		if (fake.progress < strtoll(r->element[4]->str, NULL, 10))
+			fake.progress = strtoll(r->element[4]->str, NULL, 10);
+		evbuffer_add_printf(bufferevent_get_output(fake.conn), ":%lld\r\n",
+				    ++fake.progress);
 	} else if (strcmp(word, "FCALL") == 0) {
 		fake.n_fcalls++;
 		answer_function(r);
 	} else if (strcmp(word, "HGET") == 0) {
 		answer_progress();
-	} else if (strcmp(word, "HSET") == 0) {
-		fake.progress = strtoll(r->element[3]->str, NULL, 10);
-		say(":0\r\n");
 	} else if (strcmp(word, "HINCRBY") == 0) {
 		say(fake.mark);
 	} else if (strcmp(word, "WAIT") == 0) {

@@ -86,6 +86,7 @@ static struct {
 	enum store_rc rc;
 	int64_t n;
 	struct audit audit;
+	int64_t sealed_ms; /* of the first claim */
 	char text[4096];
 } answer;
 
@@ -122,6 +123,8 @@ static inline void on_claims(void *arg, enum store_rc rc, const struct claim *v,
 
 	on_number(arg, rc, n);
 	answer.text[0] = '\0';
+	if (n > 0)
+		answer.sealed_ms = v[0].sealed_ms;
 	for (unsigned i = 0; i < n && i < 20; i++)
 		at += (size_t)snprintf(answer.text + at, sizeof(answer.text) - at,
 				       "%.*s seq=%llu n=%llu extra=%.*s raw=%.8s bits=%zu ",

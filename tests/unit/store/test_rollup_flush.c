@@ -129,6 +129,8 @@ static void test_settle_once_and_only_this_summary(void **state)
 	texts("seal 1 9 5000");
 	assert_int_equal(number("settle 1 X 9"), 0);
 	assert_int_equal(number("settle 1 Q 1"), 0);
+	/* Sealed anew after Redis had forgotten: what was posted is not what is here. */
+	assert_int_equal(number("settle 1 X 1 12345"), 0);
 	assert_int_equal(number("settle 1 X 1"), 1);
 	assert_int_equal(number("settle 1 X 1"), 0);
 	assert_string_equal(texts("audit"), "2 2 1 0 1 2 1 ");

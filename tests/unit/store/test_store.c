@@ -192,9 +192,9 @@ static void test_store_verbs_life_of_a_summary(void **state)
 	assert_string_equal(answer.text, "GUID:000001 seq=1 n=2 extra=0+1 raw=CCM_POST bits=1 ");
 	ASK(store_outbox(rig.s, 0, 10, on_claims, NULL));
 	assert_string_equal(answer.text, "GUID:000001 seq=1 n=2 extra=0+1 raw=CCM_POST bits=1 ");
-	ASK(store_settle(rig.s, 0, 1, SLICE("GUID:000001"), 1, on_number, NULL));
+	ASK(store_settle(rig.s, 0, 1, SLICE("GUID:000001"), 1, answer.sealed_ms, on_number, NULL));
 	assert_int_equal(answer.n, 1);
-	ASK(store_settle(rig.s, 0, 1, SLICE("GUID:000001"), 1, on_number, NULL));
+	ASK(store_settle(rig.s, 0, 1, SLICE("GUID:000001"), 1, answer.sealed_ms, on_number, NULL));
 	assert_int_equal(answer.n, 0);
 	ASK(store_outbox(rig.s, 0, 10, on_claims, NULL));
 	assert_int_equal(answer.n, 0);
@@ -214,7 +214,7 @@ static void test_store_seal_stale_token_refused(void **state)
 	(void)state;
 	ASK(store_seal(rig.s, 2, 7, 10, INT64_MAX, on_claims, NULL));
 	assert_int_equal(answer.rc, STORE_FENCED);
-	ASK(store_settle(rig.s, 2, 7, SLICE("X"), 1, on_number, NULL));
+	ASK(store_settle(rig.s, 2, 7, SLICE("X"), 1, 0, on_number, NULL));
 	assert_int_equal(answer.rc, STORE_FENCED);
 	/* That was between flushers: recording goes on. */
 	assert_true(store_is_ready(rig.s));

@@ -176,7 +176,8 @@ static void test_store_acl_user_without_config(void **state)
 		assert_int_equal(answer.rc, STORE_OK);
 		ASK(store_rotate(rig.s, k, 1, on_number, NULL));
 		assert_int_equal(answer.rc, STORE_OK);
-		ASK(store_settle(rig.s, k, 1, SLICE("GUID:000001"), 1, on_number, NULL));
+		ASK(store_settle(rig.s, k, 1, SLICE("GUID:000001"), 1, answer.sealed_ms, on_number,
+				 NULL));
 		assert_int_equal(answer.rc, STORE_OK);
 	}
 	assert_int_equal(audit_all().settled, 1);
