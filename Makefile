@@ -108,8 +108,10 @@ check-unit:
 check-fuzz:
 	@$(MAKE) --no-print-directory -s -j2 SAN=1 CC=clang B=build/san fuzz-replay
 	@tests/run_fuzz_replay.sh build/san $(FUZZ_SRC)
+# They wait more than they work: several at a time, each with processes and ports of its own.
+FUNC_JOBS ?= 6
 check-func:
-	@STATWEIR_BIN=build/san/statweir /usr/bin/python3 -m pytest -q -p no:cacheprovider tests/func
+	@STATWEIR_BIN=build/san/statweir /usr/bin/python3 -m pytest -q -p no:cacheprovider -n $(FUNC_JOBS) tests/func
 
 lint: setup-build-check
 	@tests/lint/run.sh
