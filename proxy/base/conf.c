@@ -37,6 +37,7 @@ int conf_init(struct conf *c)
 			break;
 		case CONF_KIND_COUNT:
 		case CONF_KIND_TIME:
+		case CONF_KIND_FINE_TIME:
 		case CONF_KIND_SIZE:
 		case CONF_KIND_RATIO:
 			*(int64_t *)(void *)field = row->preset;

@@ -45,19 +45,21 @@ enum conf_log {
 };
 
 struct conf {
-#define CONF_TEXT(s, k, field, ...)   char *field;
-#define CONF_COUNT(s, k, field, ...)  int64_t field;
-#define CONF_AUTO(s, k, field, ...)   int64_t field;
-#define CONF_TIME(s, k, field, ...)   int64_t field;
-#define CONF_SIZE(s, k, field, ...)   int64_t field;
-#define CONF_RATIO(s, k, field, ...)  int64_t field;
-#define CONF_SWITCH(s, k, field, ...) bool field;
-#define CONF_CHOICE(s, k, field, ...) int field;
+#define CONF_TEXT(s, k, field, ...)	 char *field;
+#define CONF_COUNT(s, k, field, ...)	 int64_t field;
+#define CONF_AUTO(s, k, field, ...)	 int64_t field;
+#define CONF_TIME(s, k, field, ...)	 int64_t field;
+#define CONF_FINE_TIME(s, k, field, ...) int64_t field;
+#define CONF_SIZE(s, k, field, ...)	 int64_t field;
+#define CONF_RATIO(s, k, field, ...)	 int64_t field;
+#define CONF_SWITCH(s, k, field, ...)	 bool field;
+#define CONF_CHOICE(s, k, field, ...)	 int field;
 #include "proxy/base/conf.def"
 #undef CONF_TEXT
 #undef CONF_COUNT
 #undef CONF_AUTO
 #undef CONF_TIME
+#undef CONF_FINE_TIME
 #undef CONF_SIZE
 #undef CONF_RATIO
 #undef CONF_SWITCH

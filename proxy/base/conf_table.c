@@ -11,9 +11,10 @@
 #define CONF_COUNT(...) CONF_NUMBER(CONF_KIND_COUNT, __VA_ARGS__)
 #define CONF_AUTO(s, k, field, preset_, min_, max_, what) \
 	{s, k, CONF_KIND_COUNT, AT(field), "auto", preset_, min_, max_, what},
-#define CONF_TIME(...)	CONF_NUMBER(CONF_KIND_TIME, __VA_ARGS__)
-#define CONF_SIZE(...)	CONF_NUMBER(CONF_KIND_SIZE, __VA_ARGS__)
-#define CONF_RATIO(...) CONF_NUMBER(CONF_KIND_RATIO, __VA_ARGS__)
+#define CONF_TIME(...)	    CONF_NUMBER(CONF_KIND_TIME, __VA_ARGS__)
+#define CONF_FINE_TIME(...) CONF_NUMBER(CONF_KIND_FINE_TIME, __VA_ARGS__)
+#define CONF_SIZE(...)	    CONF_NUMBER(CONF_KIND_SIZE, __VA_ARGS__)
+#define CONF_RATIO(...)	    CONF_NUMBER(CONF_KIND_RATIO, __VA_ARGS__)
 #define CONF_SWITCH(s, k, field, preset_, what) \
 	{s, k, CONF_KIND_SWITCH, AT(field), NULL, preset_, 0, 1, what},
 #define CONF_CHOICE(s, k, field, words, preset_, what) \

@@ -16,6 +16,12 @@ struct unit {
 static const struct unit time_units[] = {
 	{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0},
 };
+static const struct unit fine_time_units[] = {
+	{"s", 1000000},
+	{"ms", 1000},
+	{"us", 1},
+	{NULL, 0},
+};
 static const struct unit size_units[] = {
 	{"TiB", INT64_C(1) << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20},
 	{"KiB", 1 << 10},	   {"B", 1},	     {NULL, 0},
@@ -28,6 +34,8 @@ static const struct unit *units_of(const struct conf_row *row)
 	switch (row->kind) {
 	case CONF_KIND_TIME:
 		return time_units;
+	case CONF_KIND_FINE_TIME:
+		return fine_time_units;
 	case CONF_KIND_SIZE:
 		return size_units;
 	case CONF_KIND_RATIO:
@@ -168,6 +176,7 @@ int conf_value_read(struct conf *c, const struct conf_row *row, struct slice val
 		return set_choice(c, row, value);
 	case CONF_KIND_COUNT:
 	case CONF_KIND_TIME:
+	case CONF_KIND_FINE_TIME:
 	case CONF_KIND_SIZE:
 	case CONF_KIND_RATIO:
 		break;
@@ -206,6 +215,7 @@ void conf_value_print(const struct conf *c, const struct conf_row *row, struct s
 		return;
 	case CONF_KIND_COUNT:
 	case CONF_KIND_TIME:
+	case CONF_KIND_FINE_TIME:
 	case CONF_KIND_SIZE:
 	case CONF_KIND_RATIO:
 		break;
@@ -237,6 +247,7 @@ void conf_value_allowed(const struct conf_row *row, struct strbuf *out)
 		return;
 	case CONF_KIND_COUNT:
 	case CONF_KIND_TIME:
+	case CONF_KIND_FINE_TIME:
 	case CONF_KIND_SIZE:
 	case CONF_KIND_RATIO:
 		break;
@@ -265,6 +276,7 @@ bool conf_value_is_default(const struct conf *c, const struct conf_row *row)
 		return *(const int *)field == row->preset;
 	case CONF_KIND_COUNT:
 	case CONF_KIND_TIME:
+	case CONF_KIND_FINE_TIME:
 	case CONF_KIND_SIZE:
 	case CONF_KIND_RATIO:
 		break;

@@ -296,13 +296,13 @@ static bool send_queue(struct store *s, struct shard *sh)
  */
 static bool is_time(struct store *s, int64_t last_us, int64_t last_n, int64_t n_waiting)
 {
-	int64_t wait_us = last_us + s->conf->redis_linger_ms * 1000 - clock_mono_us();
+	int64_t wait_us = last_us + s->conf->redis_linger_us - clock_mono_us();
 	struct timeval tv;
 
 	if (last_n < LINGER_RECORDS || n_waiting >= CALL_RECORDS || wait_us <= 0)
 		return true;
 	if (!event_pending(s->kick, EV_TIMEOUT, NULL)) {
-		tv = (struct timeval){.tv_usec = wait_us};
+		tv = (struct timeval){.tv_sec = wait_us / 1000000, .tv_usec = wait_us % 1000000};
 		event_add(s->kick, &tv);
 	}
 	return false;

@@ -202,6 +202,37 @@ static void test_conf_set_fault_says_what_is_allowed(void **state)
 	teardown(&f);
 }
 
+/* Of all times the linger alone is told to the microsecond. */
+static void test_conf_set_microseconds(void **state)
+{
+	static const struct {
+		const char *given, *printed;
+		int64_t us;
+	} good[] = {{"750us", "750us", 750},	{"2000us", "2ms", 2000}, {"0", "0", 0},
+		    {"1500us", "1500us", 1500}, {"3ms", "3ms", 3000},	 {"1s", "1s", 1000000}};
+	static const char *const bad[] = {"750", "1001ms", "1m", "1.5ms", "us", "-1us", "1 us us"};
+	const struct conf_row *row = conf_row_find(SLICE("redis"), SLICE("linger"));
+	struct strbuf out;
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	strbuf_init(&out, 100);
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(conf_set(&f.conf, "redis.linger", good[i].given, &f.err), 0);
+		assert_int_equal(f.conf.redis_linger_us, good[i].us);
+		strbuf_reset(&out);
+		conf_value_print(&f.conf, row, &out);
+		assert_true(slice_eq(strbuf_slice(&out), slice_str(good[i].printed)));
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(conf_set(&f.conf, "redis.linger", bad[i], &f.err), -EINVAL);
+	assert_true(says(&f, "redis.linger = 750: allowed is 0 to 1s\n"));
+	assert_int_equal(conf_set(&f.conf, "redis.call_timeout", "60000us", &f.err), -EINVAL);
+	strbuf_fini(&out);
+	teardown(&f);
+}
+
 static int read_text(struct fixture *f, const char *text)
 {
 	return conf_read_text(&f->conf, "t.conf", slice_str(text), &f->err);
@@ -475,6 +506,7 @@ int main(void)
 		cmocka_unit_test(test_conf_set_table),
 		cmocka_unit_test(test_conf_set_words_and_texts),
 		cmocka_unit_test(test_conf_set_fault_says_what_is_allowed),
+		cmocka_unit_test(test_conf_set_microseconds),
 		cmocka_unit_test(test_conf_read_text_sets_and_comments),
 		cmocka_unit_test(test_conf_read_text_every_fault_has_its_line),
 		cmocka_unit_test(test_conf_read_text_long_line_and_nul_refused),
