@@ -197,7 +197,7 @@ def test_X20_forward_jump_of_redis_forgets_no_id(restarted, weirs, redis, mp, cl
 def test_X36_holder_of_the_lease_is_suspended(weirs, redis, mp):
     # Its summaries get no answer: where it finds its leases free when it wakes, it must give up first.
     a = weirs(settings={"rollup.interval": "1s", "global.drain": "1s",
-                        "upstream.response_timeout": "3s"})
+                        "upstream.first_byte_timeout": "3s"})
     load = Load(a.port, seed=36, first_client=3600)
     mp.answer = lambda r: b"" if ccm.summary_facts(r.body) else ACK
     load.send(30)
