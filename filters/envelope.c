@@ -1,6 +1,9 @@
 #include "filters/envelope.h"
 
 #include "filters/scan_text.h"
+#include "filters/utf16.h"
+
+#include <errno.h>
 
 /* Elements of <Msg> that may stand once. */
 enum element {
@@ -28,7 +31,7 @@ struct reading {
 	bool is_in_hooks;
 };
 
-static enum element element_of(struct text16 name)
+static enum element element_of(struct slice name)
 {
 	static const struct slice names[EL_COUNT] = {
 		[EL_ID] = {"ID", 2},
@@ -42,18 +45,18 @@ static enum element element_of(struct text16 name)
 	};
 
 	for (unsigned i = 0; i < EL_COUNT; i++)
-		if (name.n == names[i].n && text16_same(name, names[i].p))
+		if (slice_eq(name, names[i]))
 			return (enum element)i;
-	return text16_eq(name, "Attachment") ? EL_ATTACHMENT : EL_OTHER;
+	return slice_eq(name, SLICE("Attachment")) ? EL_ATTACHMENT : EL_OTHER;
 }
 
 static enum doubt read_body(struct reading *r)
 {
 	struct slice type = SLICE("ByteRange"), offset = SLICE("0"), length = SLICE("");
 
-	if (!scan_attr_text(&r->scan, "Type", r->scratch, &type) ||
-	    !scan_attr_text(&r->scan, "Offset", r->scratch, &offset) ||
-	    !scan_attr_text(&r->scan, "Length", r->scratch, &length))
+	if (!scan_attr_text(&r->scan, SLICE("Type"), r->scratch, &type) ||
+	    !scan_attr_text(&r->scan, SLICE("Offset"), r->scratch, &offset) ||
+	    !scan_attr_text(&r->scan, SLICE("Length"), r->scratch, &length))
 		return DOUBT_NO_ROOM;
 	if (!slice_ieq(type, SLICE("ByteRange")) || slice_to_u64(offset, &r->e->offset) < 0 ||
 	    slice_to_u64(length, &r->e->length) < 0)
@@ -65,7 +68,7 @@ static enum doubt read_payload(struct reading *r)
 {
 	struct slice type = SLICE("inline");
 
-	if (!scan_attr_text(&r->scan, "Type", r->scratch, &type))
+	if (!scan_attr_text(&r->scan, SLICE("Type"), r->scratch, &type))
 		return DOUBT_NO_ROOM;
 	return slice_ieq(type, SLICE("inline")) ? DOUBT_NONE : DOUBT_PAYLOAD_KIND;
 }
@@ -84,12 +87,12 @@ static enum doubt read_hook(struct reading *r)
 	};
 	struct slice name = {0};
 
-	if (!scan_attr_text(&r->scan, "Name", r->scratch, &name))
+	if (!scan_attr_text(&r->scan, SLICE("Name"), r->scratch, &name))
 		return DOUBT_NO_ROOM;
 	if (slice_ieq(name, SLICE("encrypt")))
 		return DOUBT_HOOK_ENCRYPT;
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (!text16_eq(r->scan.local, known[i].element) ||
+		if (!slice_eq(r->scan.local, slice_str(known[i].element)) ||
 		    !slice_ieq(name, slice_str(known[i].name)))
 			continue;
 		if (known[i].effect == HOOK_NONE)
@@ -104,10 +107,11 @@ static enum doubt read_hook(struct reading *r)
 
 static enum doubt root(struct reading *r)
 {
-	if (!text16_eq(r->scan.local, "Msg"))
+	if (!slice_eq(r->scan.local, SLICE("Msg")))
 		return DOUBT_ENVELOPE_ROOT;
-	if (!scan_attr_text(&r->scan, "SchemaVersion", r->scratch, &r->e->schema_version) ||
-	    !scan_attr_text(&r->scan, "ReplyCompression", r->scratch, &r->e->reply_compression))
+	if (!scan_attr_text(&r->scan, SLICE("SchemaVersion"), r->scratch, &r->e->schema_version) ||
+	    !scan_attr_text(&r->scan, SLICE("ReplyCompression"), r->scratch,
+			    &r->e->reply_compression))
 		return DOUBT_NO_ROOM;
 	return DOUBT_NONE;
 }
@@ -225,11 +229,16 @@ enum doubt envelope_read(const struct status_filter *f, struct slice bytes, stru
 			 struct envelope *e)
 {
 	NOT_CLEARED struct reading r;
+	struct slice text;
 	enum doubt doubt;
+	int rc;
 
 	*e = (struct envelope){0};
 	if (!utf16_body(&bytes))
 		return DOUBT_ENVELOPE_ENCODING;
+	rc = utf16_narrow(bytes, scratch, &text);
+	if (rc < 0)
+		return rc == -ENOMEM ? DOUBT_NO_ROOM : DOUBT_ENVELOPE_XML;
 	r.f = f;
 	r.scratch = scratch;
 	r.e = e;
@@ -237,7 +246,7 @@ enum doubt envelope_read(const struct status_filter *f, struct slice bytes, stru
 	r.now = EL_OTHER;
 	r.is_in_hooks = false;
 	r.text.is_on = false;
-	scan_init(&r.scan, bytes, false);
+	scan_init(&r.scan, text, false);
 	doubt = read_all(&r);
 	if (doubt != DOUBT_NONE)
 		return doubt;

@@ -2,7 +2,7 @@
 
 void gather_begin(struct gather *g)
 {
-	g->n = 0;
+	g->n = g->only.n = 0;
 	g->is_on = true;
 	g->is_full = g->is_blind = false;
 }
@@ -13,10 +13,30 @@ void gather_begin_blind(struct gather *g)
 	g->is_blind = true;
 }
 
+static bool append(struct gather *g, struct slice text, bool has_reference)
+{
+	if (has_reference)
+		return scan_decode(text, g->buf, &g->n, sizeof(g->buf));
+	if (text.n > sizeof(g->buf) - g->n)
+		return false;
+	memcpy(g->buf + g->n, text.p, text.n);
+	g->n += text.n;
+	return true;
+}
+
 void gather_add(struct gather *g, const struct scan *s)
 {
-	if (g->is_on && !g->is_blind &&
-	    !text16_decode(s->text, s->is_raw, g->buf, &g->n, sizeof(g->buf)))
+	struct slice first = g->only;
+
+	if (!g->is_on || g->is_blind || s->text.n == 0)
+		return;
+	if (g->n == 0 && first.n == 0 && !s->has_reference) {
+		g->only = s->text;
+		g->is_full = s->text.n > SCAN_TEXT_MAX;
+		return;
+	}
+	g->only.n = 0;
+	if ((first.n > 0 && !append(g, first, false)) || !append(g, s->text, s->has_reference))
 		g->is_full = true;
 }
 
@@ -36,10 +56,8 @@ static struct slice trim(struct slice s)
 
 static bool keep(struct slice s, struct arena *scratch, struct slice *out)
 {
-	char *p;
+	char *p = arena_get(scratch, s.n);
 
-	s = trim(s);
-	p = arena_get(scratch, s.n);
 	if (p == NULL)
 		return false;
 	if (s.n > 0)
@@ -51,47 +69,26 @@ static bool keep(struct slice s, struct arena *scratch, struct slice *out)
 bool gather_end(struct gather *g, struct arena *scratch, struct slice *out)
 {
 	g->is_on = false;
-	return !g->is_full && keep(slice_make(g->buf, g->n), scratch, out);
-}
-
-/* The value into buf, of SCAN_TEXT_MAX bytes. */
-static bool decode(const struct scan_attr *a, char *buf, struct slice *out)
-{
-	size_t n = 0;
-
-	if (!text16_decode(a->value, false, buf, &n, SCAN_TEXT_MAX))
+	if (g->is_full)
 		return false;
-	*out = trim(slice_make(buf, n));
+	if (g->n > 0)
+		return keep(trim(slice_make(g->buf, g->n)), scratch, out);
+	*out = g->only.n > 0 ? trim(g->only) : SLICE("");
 	return true;
 }
 
-bool scan_attr_buf(const struct scan *s, const char *name, char *buf, struct slice *out)
-{
-	const struct scan_attr *a = scan_attr(s, name);
-
-	*out = slice_make(buf, 0);
-	return a == NULL || decode(a, buf, out);
-}
-
-bool scan_attr_text(const struct scan *s, const char *name, struct arena *scratch,
+bool scan_attr_text(const struct scan *s, struct slice name, struct arena *scratch,
 		    struct slice *out)
 {
 	NOT_CLEARED char buf[SCAN_TEXT_MAX];
 	const struct scan_attr *a = scan_attr(s, name);
-	struct slice text;
+	size_t n = 0;
 
-	return a == NULL || (decode(a, buf, &text) && keep(text, scratch, out));
-}
-
-bool utf16_body(struct slice *bytes)
-{
-	const unsigned char *p = (const unsigned char *)bytes->p;
-
-	if (bytes->n < 4 || bytes->n % 2 != 0)
-		return false;
-	if (p[0] == 0xff && p[1] == 0xfe) {
-		*bytes = slice_drop(*bytes, 2);
-		p += 2;
-	}
-	return p[1] == 0 && p[0] < 0x80;
+	if (a == NULL)
+		return true;
+	if (a->has_reference)
+		return scan_decode(a->value, buf, &n, sizeof(buf)) &&
+		       keep(trim(slice_make(buf, n)), scratch, out);
+	*out = trim(a->value);
+	return a->value.n <= SCAN_TEXT_MAX;
 }

@@ -1,17 +1,21 @@
-/* Gathering element text while scanning: pieces, references and CDATA into one UTF-8 slice. */
+/*
+ * Gathering element text while scanning: pieces, references and CDATA become one slice. A
+ * text of one piece without references, the usual one, is told where it lies.
+ */
 #ifndef STATWEIR_FILTERS_SCAN_TEXT_H
 #define STATWEIR_FILTERS_SCAN_TEXT_H
 
 #include "filters/filter.h"
-#include "filters/utf16_scan.h"
+#include "filters/xml_scan.h"
 
-#define SCAN_TEXT_MAX 1024 /* bytes of UTF-8 of one value: longer is DOUBT_NO_ROOM */
+#define SCAN_TEXT_MAX 1024 /* bytes of one value: longer is DOUBT_NO_ROOM */
 
 struct gather {
-	char buf[SCAN_TEXT_MAX];
-	size_t n;
+	struct slice only; /* the text, while it is one piece as it lies */
+	size_t n;	   /* bytes of buf: it is another */
 	bool is_on, is_full;
 	bool is_blind; /* the text is of no use: nothing is copied, and it is empty */
+	char buf[SCAN_TEXT_MAX];
 };
 
 void gather_begin(struct gather *g);
@@ -19,22 +23,17 @@ void gather_begin(struct gather *g);
 void gather_begin_blind(struct gather *g);
 /* The scanner's current SCAN_TEXT. */
 void gather_add(struct gather *g, const struct scan *s);
-/* What was gathered, without surrounding white space, copied to scratch; false: too long. */
+/*
+ * What was gathered, without surrounding white space, in the scanned text or copied to
+ * scratch; false: too long.
+ */
 bool gather_end(struct gather *g, struct arena *scratch, struct slice *out);
 
 /*
- * An attribute's value without surrounding white space in buf, of SCAN_TEXT_MAX bytes;
- * absent: empty. False: too long.
+ * The value of the attribute of that name without surrounding white space, in the scanned
+ * text or copied to scratch; absent: *out stays. False: too long.
  */
-bool scan_attr_buf(const struct scan *s, const char *name, char *buf, struct slice *out);
-/* The same in scratch; absent: *out stays. */
-bool scan_attr_text(const struct scan *s, const char *name, struct arena *scratch,
+bool scan_attr_text(const struct scan *s, struct slice name, struct arena *scratch,
 		    struct slice *out);
-
-/*
- * Bytes of a UTF-16LE text without byte order mark. False: big-endian, odd, or not
- * UTF-16 by its second byte.
- */
-bool utf16_body(struct slice *bytes);
 
 #endif

@@ -1,8 +1,10 @@
 #include "filters/status.h"
 
 #include "filters/scan_text.h"
+#include "filters/utf16.h"
 #include "proxy/base/siphash.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define SEVERITY_INFO 1
@@ -33,9 +35,7 @@ struct reading {
 	struct arena *scratch;
 	struct scan scan;
 	struct gather text;
-	/* The Property or Qualifier being read; its name lies in name_buf. */
-	struct slice name;
-	char name_buf[SCAN_TEXT_MAX];
+	struct slice name; /* of the Property or Qualifier being read */
 	enum meaning meaning;
 	unsigned rule_rank; /* as a name of the rule; STATUS_MAX_NAMES: it is none */
 	bool is_property, is_qualifier;
@@ -237,7 +237,7 @@ static enum doubt judge(const struct status_filter *f, const struct one *o)
 
 static enum doubt begin_status(struct reading *r)
 {
-	if (!text16_eq(r->scan.local, "Status"))
+	if (!slice_eq(r->scan.local, SLICE("Status")))
 		return DOUBT_STATUS_ROOT;
 	r->now = (struct one){.rule_rank = STATUS_MAX_NAMES};
 	r->n_status++;
@@ -260,7 +260,8 @@ static enum doubt begin_value(struct reading *r)
 {
 	bool is_wanted;
 
-	if (!scan_attr_buf(&r->scan, "Name", r->name_buf, &r->name))
+	r->name = SLICE("");
+	if (!scan_attr_text(&r->scan, SLICE("Name"), r->scratch, &r->name))
 		return DOUBT_NO_ROOM;
 	r->meaning = meaning_of(r->name);
 	r->rule_rank = STATUS_MAX_NAMES;
@@ -282,7 +283,8 @@ static enum doubt skip_value(struct reading *r)
 {
 	enum meaning meaning;
 
-	if (!scan_attr_buf(&r->scan, "Name", r->name_buf, &r->name))
+	r->name = SLICE("");
+	if (!scan_attr_text(&r->scan, SLICE("Name"), r->scratch, &r->name))
 		return DOUBT_NO_ROOM;
 	meaning = meaning_of(r->name);
 	if (meaning == MEANS_NUMBER || meaning == MEANS_WIN32_ERROR)
@@ -292,17 +294,17 @@ static enum doubt skip_value(struct reading *r)
 
 static enum doubt on_start(struct reading *r)
 {
-	struct text16 name = r->scan.local;
+	struct slice name = r->scan.local;
 
 	if (r->text.is_on)
 		return DOUBT_STATUS_XML; /* markup inside a value that we use */
 	if (r->scan.depth == 1)
 		return begin_status(r);
-	r->is_property = text16_eq(name, "Property");
-	r->is_qualifier = text16_eq(name, "Qualifier");
+	r->is_property = slice_eq(name, SLICE("Property"));
+	r->is_qualifier = slice_eq(name, SLICE("Qualifier"));
 	if (r->is_property || r->is_qualifier)
 		return r->scan.depth == 3 ? begin_value(r) : skip_value(r);
-	if (r->scan.depth == 2 && text16_eq(name, "Type"))
+	if (r->scan.depth == 2 && slice_eq(name, SLICE("Type")))
 		gather_begin(&r->text);
 	return DOUBT_NONE;
 }
@@ -375,15 +377,20 @@ static enum doubt name_rule(struct reading *r, struct slice text, struct slice *
 	return DOUBT_NONE;
 }
 
-enum doubt status_read(const struct status_filter *f, struct slice text, struct arena *scratch,
+enum doubt status_read(const struct status_filter *f, struct slice bytes, struct arena *scratch,
 		       struct status *out)
 {
 	NOT_CLEARED struct reading r;
+	struct slice text;
 	enum doubt doubt;
+	int rc;
 
 	*out = (struct status){0};
-	if (!utf16_body(&text))
+	if (!utf16_body(&bytes))
 		return DOUBT_STATUS_ENCODING;
+	rc = utf16_narrow(bytes, scratch, &text);
+	if (rc < 0)
+		return rc == -ENOMEM ? DOUBT_NO_ROOM : DOUBT_STATUS_XML;
 	r.f = f;
 	r.scratch = scratch;
 	doubt = read_from_start(&r, text, false);

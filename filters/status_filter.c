@@ -4,6 +4,7 @@
 #include "filters/inflate.h"
 #include "filters/multipart.h"
 #include "filters/status.h"
+#include "filters/utf16.h"
 #include "proxy/base/siphash.h"
 
 #include <errno.h>
@@ -57,9 +58,16 @@ int status_filter_init(struct status_filter *f, const struct status_filter_conf 
 	return 0;
 }
 
+static size_t max_size(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
 size_t status_filter_scratch(const struct status_filter *f)
 {
-	return f->max_inflated + SCRATCH_TEXTS;
+	/* The envelope and the payload narrowed, and the payload inflated. */
+	return UTF16_ROOM(f->max_inspect) + UTF16_ROOM(max_size(f->max_inspect, f->max_inflated)) +
+	       f->max_inflated + SCRATCH_TEXTS;
 }
 
 static bool is_listed(const struct name_list *list, struct slice name)

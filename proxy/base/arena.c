@@ -19,6 +19,14 @@ void arena_fini(struct arena *a)
 	*a = (struct arena){0};
 }
 
+void arena_trim(struct arena *a, const void *p, size_t n)
+{
+	size_t at = (size_t)((const char *)p - a->base);
+
+	CHECK(at + n <= a->used);
+	a->used = at + n;
+}
+
 void *arena_get(struct arena *a, size_t n)
 {
 	size_t at = (a->used + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);

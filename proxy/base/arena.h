@@ -23,6 +23,9 @@ void arena_fini(struct arena *a);
 /* n bytes aligned to 16, uninitialised; NULL when the arena is full. */
 void *arena_get(struct arena *a, size_t n);
 
+/* Give back all but the first n bytes of p, the block that was got last. */
+void arena_trim(struct arena *a, const void *p, size_t n);
+
 /* Forget everything allocated; the block stays. */
 static inline void arena_reset(struct arena *a)
 {

@@ -38,7 +38,7 @@ static inline char slice_lower(char c)
 
 static inline bool slice_eq(struct slice a, struct slice b)
 {
-	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, b.n) == 0);
 }
 
 /* Equal but for the case of ASCII letters. */

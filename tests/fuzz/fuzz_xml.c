@@ -2,11 +2,14 @@
  * Any bytes as UTF-16LE markup: what our scanner accepts, expat accepts, with the same
  * elements, attributes and text. And back: what expat accepts within our limits, we do.
  */
-#include "filters/utf16_scan.h"
+#include "filters/utf16.h"
+#include "filters/xml_scan.h"
 
 #include "proxy/base/strbuf.h"
 #include "tests/fuzz/fuzz_filters.h"
 #include "tests/fuzz/fuzz_tree.h"
+
+#include <errno.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -23,12 +26,17 @@ struct dump {
 	bool is_past_limits;
 };
 
-static void put16(struct strbuf *out, struct text16 t, bool is_raw)
+static void put(struct strbuf *out, struct slice text, bool has_reference)
 {
-	size_t n = 0, room = 3 * t.n + 1;
-	char *buf = malloc(room);
+	size_t n = 0;
+	char *buf;
 
-	CHECK(buf != NULL && text16_decode(t, is_raw, buf, &n, room));
+	if (!has_reference) {
+		strbuf_put(out, text);
+		return;
+	}
+	buf = malloc(text.n);
+	CHECK(buf != NULL && scan_decode(text, buf, &n, text.n));
 	strbuf_put(out, slice_make(buf, n));
 	free(buf);
 }
@@ -37,21 +45,21 @@ static void put16(struct strbuf *out, struct text16 t, bool is_raw)
 static void dump_ours_start(const struct scan *s, struct strbuf *out)
 {
 	strbuf_put_str(out, "(");
-	put16(out, s->name, true);
+	strbuf_put(out, s->name);
 	for (unsigned i = 0; i < s->n_attrs; i++) {
 		strbuf_put_str(out, "|");
-		put16(out, s->attrs[i].name, true);
+		strbuf_put(out, s->attrs[i].name);
 		strbuf_put_str(out, "=");
-		put16(out, s->attrs[i].value, false);
+		put(out, s->attrs[i].value, s->attrs[i].has_reference);
 	}
 	strbuf_put_str(out, ")");
 }
 
-static bool dump_ours(struct slice wide, bool many_roots, struct strbuf *out, unsigned *n_roots)
+static bool dump_text(struct slice text, bool many_roots, struct strbuf *out, unsigned *n_roots)
 {
 	struct scan s;
 
-	scan_init(&s, wide, many_roots);
+	scan_init(&s, text, many_roots);
 	for (;;) {
 		enum scan_event event = scan_next(&s);
 
@@ -62,11 +70,11 @@ static bool dump_ours(struct slice wide, bool many_roots, struct strbuf *out, un
 			break;
 		case SCAN_TEXT:
 			CHECK(s.depth > 0);
-			put16(out, s.text, s.is_raw);
+			put(out, s.text, s.has_reference);
 			break;
 		case SCAN_END:
 			strbuf_put_str(out, "(/");
-			put16(out, s.name, true);
+			strbuf_put(out, s.name);
 			strbuf_put_str(out, ")");
 			break;
 		case SCAN_DONE:
@@ -78,6 +86,24 @@ static bool dump_ours(struct slice wide, bool many_roots, struct strbuf *out, un
 			return false;
 		}
 	}
+}
+
+/* What comes out is in a block of exactly the room that it may need. */
+static bool dump_ours(struct slice wide, bool many_roots, struct strbuf *out, unsigned *n_roots)
+{
+	struct arena scratch;
+	struct slice text;
+	bool is_good;
+	int rc;
+
+	if (wide.n % 2 != 0)
+		return false;
+	CHECK(arena_init(&scratch, UTF16_ROOM(wide.n)) == 0);
+	rc = utf16_narrow(wide, &scratch, &text);
+	CHECK(rc == 0 || rc == -EILSEQ);
+	is_good = rc == 0 && dump_text(text, many_roots, out, n_roots);
+	arena_fini(&scratch);
+	return is_good;
 }
 
 static bool is_our_name(const char *name)

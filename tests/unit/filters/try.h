@@ -7,7 +7,9 @@
 #define STATWEIR_TESTS_UNIT_FILTERS_TRY_H
 
 #include "filters/status_filter.h"
+#include "filters/utf16.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -331,6 +333,30 @@ static inline void try_message(struct try_run *r, const struct status_filter *f,
 	try_build(&b, m);
 	try_ask(r, f, try_or(m->content_type, TRY_MULTIPART), try_slice(&b));
 	try_bytes_fini(&b);
+}
+
+/* A wide text narrowed, in a block of exactly the room it may need. */
+struct try_narrow {
+	struct arena scratch;
+	struct slice text;
+};
+
+/* False: refused. try_narrow_done() either way. */
+static inline bool try_narrow(struct try_narrow *t, struct slice wide)
+{
+	char *bytes = try_exact(wide);
+	int rc;
+
+	assert_int_equal(arena_init(&t->scratch, UTF16_ROOM(wide.n)), 0);
+	rc = utf16_narrow(slice_make(bytes, wide.n), &t->scratch, &t->text);
+	assert_true(rc == 0 || rc == -EILSEQ);
+	free(bytes);
+	return rc == 0;
+}
+
+static inline void try_narrow_done(struct try_narrow *t)
+{
+	arena_fini(&t->scratch);
 }
 
 static inline void try_expect_text(struct slice got, const char *want, const char *of)
