@@ -65,6 +65,27 @@ static void test_send_empty_socket_written_at_once(void **state)
 	assert_false(f->s.is_writing);
 }
 
+/* Pieces around the size that is put together, an empty one among them. */
+static void test_send_pieces_of_any_size_in_order(void **state)
+{
+	struct fixture *f = *state;
+	char text[1100], got[1200];
+
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)('a' + i % 23);
+	for (size_t total = 1; total <= sizeof(text); total++) {
+		size_t first = total / 3;
+		struct slice v[4] = {slice_make(text, first),
+				     {NULL, 0},
+				     slice_make(text + first, 1),
+				     slice_make(text + first + 1, total - first - 1)};
+
+		assert_int_equal(stream_send(&f->s, v, 4), 0);
+		assert_int_equal(read(f->peer, got, sizeof(got)), total);
+		assert_memory_equal(got, text, total);
+	}
+}
+
 /* Fill the socket until stream_send keeps something. */
 static size_t fill(struct fixture *f)
 {
@@ -195,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_SOCKET(test_send_empty_socket_written_at_once),
+		WITH_SOCKET(test_send_pieces_of_any_size_in_order),
 		WITH_SOCKET(test_send_full_socket_rest_kept_in_order),
 		WITH_SOCKET(test_writable_called_once_when_there_is_room),
 		WITH_SOCKET(test_read_full_buffer_says_so),
