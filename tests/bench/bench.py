@@ -29,7 +29,7 @@ def arguments():
     p.add_argument("--list", action="store_true", help="the scenarios' keys and titles")
     p.add_argument("--idle", type=int, default=5000, help="idle connections, 0: leave it out")
     p.add_argument("--against", metavar="BINARY", help="another build of statweir beside this one")
-    p.add_argument("--names", help="comma-separated contenders, instead of all of a scenario")
+    p.add_argument("--names", help="contenders, instead of all of a scenario: statweir+haproxy")
     p.add_argument("--json", default=os.path.join(OUT, "results.json"))
     p.add_argument("--write", action="store_true",
                    help="put figures and plot into docs/ (else into build/bench/)")

@@ -62,6 +62,8 @@ def all_scenarios():
         if n == 64:
             names += ("statweir, 2 workers", "statweir, 100,000 clients", "nginx-lua, everysec",
                       "nginx-lua with expat", "haproxy", "nginx")
+        if n == 512:
+            names += ("statweir, 2 workers",)
         s = Scenario("absorb-%d" % n, "absorb a 10907, %d connection%s" %
                      (n, "" if n == 1 else "s"), flood, names, n, "%d" % n if n > 64 else "",
                      is_flood=True)
@@ -76,7 +78,7 @@ def chosen(only, names, against):
     todo = [s for s in all_scenarios() if only in s.key or only in s.title]
     for s in todo:
         if names:
-            s.names = [n for n in s.names if n in names.split(",")]
+            s.names = [n for n in s.names if n in names.split("+")]
         if against:
             MAKERS[OTHER_BUILD] = lambda: C.Statweir(OTHER_BUILD, binary=against)
             s.names = list(s.names) + [OTHER_BUILD]
