@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,17 @@ static void in_worker_stop(evutil_socket_t sig, short what, void *arg)
 	worker_drain(arg);
 }
 
+/*
+ * A worker that wakes waits its turn instead of stopping the one that runs: where they share a
+ * processor, each change costs more than it gains (docs/decisions/0006). No matter if refused.
+ */
+static void be_patient(void)
+{
+	const struct sched_param none = {0};
+
+	(void)!sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
 /* The life of a worker process. Never returns. */
 static _Noreturn void worker_main(struct supervisor *s, unsigned i, pid_t parent)
 {
@@ -64,6 +76,7 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned i, pid_t parent
 		_exit(EXIT_RUNTIME);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	be_patient();
 	base = event_base_new();
 	if (base == NULL)
 		_exit((int)host_exit_code(-ENOMEM));

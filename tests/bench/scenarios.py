@@ -2,6 +2,7 @@
 import contenders as C
 import messages as M
 
+TWICE = "statweir, 2 workers, 128 connections"  # each has the load of the one
 OTHER_BUILD = "statweir, other build"
 FORWARDERS = ("statweir", "haproxy", "nginx")
 ACK_BYTES = len(C.ACK_BODY.replace("\\r\\n", "\r\n"))
@@ -13,6 +14,7 @@ MAKERS = {
     "nginx": C.Nginx,
     "nginx-lua": C.NginxLua,
     "statweir, 2 workers": lambda: C.Statweir("statweir, 2 workers", workers=2),
+    TWICE: lambda: C.Statweir(TWICE, workers=2),
     "nginx-lua, everysec": lambda: C.NginxLua("nginx-lua, everysec", "everysec"),
     "nginx-lua with expat": lambda: C.NginxLua("nginx-lua, expat",
                                            recognise='require("absorb_xml").recognise'),
@@ -29,12 +31,14 @@ class Scenario:
         self.conns, self.group, self.want_bytes = conns, group, want_bytes
         self.is_flood = is_flood
         self.scripts = {}
+        self.loads = {}  # connections of contenders that get others
 
     def of(self, name):
-        """The same scenario with the messages that this contender gets."""
-        if name not in self.scripts:
+        """The same scenario with the messages and the connections that this contender gets."""
+        if name not in self.scripts and name not in self.loads:
             return self
-        other = Scenario(self.key, self.title, self.scripts[name], self.names, self.conns,
+        other = Scenario(self.key, self.title, self.scripts.get(name, self.script), self.names,
+                         self.loads.get(name, self.conns),
                          self.group, self.want_bytes, self.is_flood)
         return other
 
@@ -60,13 +64,14 @@ def all_scenarios():
     for n in (1, 64, 512, 5000):
         names = ("statweir", "nginx-lua")
         if n == 64:
-            names += ("statweir, 2 workers", "statweir, 100,000 clients", "nginx-lua, everysec",
-                      "nginx-lua with expat", "haproxy", "nginx")
+            names += ("statweir, 2 workers", TWICE, "statweir, 100,000 clients",
+                      "nginx-lua, everysec", "nginx-lua with expat", "haproxy", "nginx")
         if n == 512:
             names += ("statweir, 2 workers",)
         s = Scenario("absorb-%d" % n, "absorb a 10907, %d connection%s" %
                      (n, "" if n == 1 else "s"), flood, names, n, "%d" % n if n > 64 else "",
                      is_flood=True)
+        s.loads[TWICE] = 2 * n
         s.scripts["statweir, 100,000 clients"] = M.flood_script(clients=MANY_CLIENTS,
                                                                 are_known=True)
         out.append(s)

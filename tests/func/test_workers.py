@@ -28,6 +28,15 @@ def test_workers_auto_is_one_for_each_processor(mp, proxies):
         until("all are there", lambda: len(worker_pids(p)) == n)
 
 
+def test_workers_wait_their_turn_on_the_processor(mp, proxies):
+    p = proxies(mp.port, {"global.workers": "2"})
+    pids = until("two workers", lambda: len(worker_pids(p)) == 2 and worker_pids(p))
+    until("patient", lambda: all(os.sched_getscheduler(w) == os.SCHED_BATCH for w in pids))
+    assert os.sched_getscheduler(p.proc.pid) == os.SCHED_OTHER
+    one = proxies(mp.port, {"global.workers": "1"}).ready()
+    assert os.sched_getscheduler(one.proc.pid) == os.SCHED_OTHER
+
+
 def test_two_workers_share_the_count(mp, proxies):
     p = proxies(mp.port, {"global.workers": "2"}).ready()
     for _ in range(4):
