@@ -194,7 +194,7 @@ static void finish_absorb(struct call *c, enum store_rc rc, const redisReply *re
 		store_wait_keep(s, c, n_new);
 	STAILQ_CONCAT(&list, &c->records);
 	call_free(c);
-	s->n_round--;
+	store_call_ended(s);
 	store_wait_go_on(s);
 	/* The next round, or a pass that waits for the end of this one. */
 	if (s->n_round == 0 && (s->n_queued > 0 || s->journal != NULL))
@@ -291,8 +291,9 @@ static bool send_queue(struct store *s, struct shard *sh)
 
 /*
  * A call costs Redis as much as three or four records, and a sync of the journal more than
- * that: where one carried several, the next one waits until redis.linger has passed since,
- * and gathers meanwhile. last_us and last_n: when that was, and with how many. False: later.
+ * that: where one carried several, the next one waits until redis.linger has passed since the
+ * round ended, and gathers meanwhile. last_us and last_n: when that was, and with how many.
+ * False: later.
  */
 static bool is_time(struct store *s, int64_t last_us, int64_t last_n, int64_t n_waiting)
 {
@@ -313,6 +314,15 @@ static bool is_time_for_round(struct store *s)
 	return is_time(s, s->round_us, s->round_records, s->n_queued);
 }
 
+void store_call_ended(struct store *s)
+{
+	s->n_round--;
+	if (s->n_round > 0)
+		return;
+	/* The next sync waits for the next round: by itself it would carry little. */
+	s->round_us = s->sync_us = clock_mono_us();
+}
+
 static void commit_journal(struct store *s)
 {
 	if (s->n_unsynced == 0 || !is_time(s, s->sync_us, s->sync_records, s->n_unsynced))
@@ -325,7 +335,6 @@ static void commit_journal(struct store *s)
 
 static void start_round(struct store *s)
 {
-	s->round_us = clock_mono_us();
 	s->round_records = s->n_queued;
 	for (unsigned k = 0; k < s->n_shards && s->n_queued > 0; k++)
 		if (s->shards[k].queue.n > 0 && !send_queue(s, &s->shards[k]))

@@ -69,8 +69,8 @@ struct store {
 	unsigned n_shards;
 	int64_t n_queued, n_pending;	 /* records: waiting; waiting or sent */
 	unsigned n_round;		 /* calls of the round under way */
-	int64_t round_us, round_records; /* when the last round began, and what it carried */
-	int64_t sync_us, sync_records;	 /* the same of the journal */
+	int64_t round_us, round_records; /* when the last round ended, and what it carried */
+	int64_t sync_us, sync_records;	 /* the same of the journal, or when its last sync began */
 	int64_t n_unsynced;		 /* records appended since */
 	struct call_list dead;		 /* to be refused by the next kick */
 	struct record_list rejected;	 /* the journal did not take them: likewise */
@@ -116,6 +116,8 @@ bool store_is_fit(const struct store *s);
 /* And has all that it ever had. */
 bool store_may_absorb(const struct store *s);
 void store_kick(struct store *s);
+/* A call of the round, or its WAIT, is over. */
+void store_call_ended(struct store *s);
 /* Send the first records of q, as many as fit into a call. False: no memory. */
 bool store_send_records(struct store *s, struct shard *sh, struct record_queue *q,
 			call_finish_fn *finish);

@@ -81,7 +81,7 @@ static void on_wait(void *arg, const redisReply *reply)
 	bool is_enough = has_enough(s, reply);
 
 	s->wait.is_under_way = false;
-	s->n_round--;
+	store_call_ended(s);
 	if (!is_enough)
 		metric_add(M_STORE_ERRORS, 1);
 	if (s->n_round == 0 && s->n_queued > 0)
